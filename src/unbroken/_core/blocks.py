@@ -1,0 +1,175 @@
+"""Content blocks: what each type gets, and what one holds so far.
+
+Source of the types and deltas: the API's streaming reference and `anthropic.types` (GA and beta).
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.frames import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Block", "Handling", "handling"]
+
+
+class Handling(Enum):
+    """How blocks of a type reach the caller, and what a drop means for them."""
+
+    TEXT = "delivered as it comes; a drop inside it is resumed"
+    THINKING = "held until the next block begins, as half of one cannot be sent back"
+    CLIENT_TOOL = "held until it is complete, as half of one must never be run"
+    SERVER_TOOL = "held until its result is there, as it cannot be sent back without"
+    WHOLE = "held until it is complete"
+    UNKNOWN = "delivered as it comes; a drop after it is not resumed"
+
+
+_TYPES = {
+    "text": Handling.TEXT,
+    "thinking": Handling.THINKING,
+    "redacted_thinking": Handling.THINKING,
+    "tool_use": Handling.CLIENT_TOOL,
+    "server_tool_use": Handling.SERVER_TOOL,
+    "mcp_tool_use": Handling.SERVER_TOOL,
+    "mcp_tool_listing": Handling.WHOLE,
+    "container_upload": Handling.WHOLE,
+    "compaction": Handling.WHOLE,
+    "fallback": Handling.WHOLE,
+}
+
+
+def handling(block_type: str) -> Handling:
+    """How blocks of this type are handled; every `*_tool_result` is the result of a server tool."""
+    if block_type.endswith("_tool_result"):
+        return Handling.WHOLE
+    return _TYPES.get(block_type, Handling.UNKNOWN)
+
+
+# The string that deltas of a type add to; deltas with any other key are kept apart.
+_STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+
+
+class _Run:
+    """Deltas of one type in a row, as one: the string they add up to is kept as JSON writes it."""
+
+    __slots__ = ("delta", "string", "text")
+
+    def __init__(self, delta: dict[str, Any], string: str | None) -> None:
+        self.delta = delta
+        self.string = string
+        self.text = bytearray()
+
+    def whole(self) -> dict[str, Any]:
+        return self.delta if self.string is None else {**self.delta, self.string: self.value()}
+
+    def value(self) -> str:
+        value: str = json.loads(b'"%s"' % self.text)
+        return value
+
+
+class Block:
+    """One content block, as far as it has come.
+
+    Args:
+        start: The `content_block` of its `content_block_start`.
+    """
+
+    __slots__ = ("_runs", "closed", "handling", "start", "type")
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        self.start = start
+        self.type = str(start.get("type"))
+        self.handling = handling(self.type)
+        self.closed = False
+        self._runs: list[_Run] = []
+
+    def add(self, delta: dict[str, Any]) -> None:
+        """Take in one delta."""
+        kind = str(delta.get("type"))
+        string = _STRINGS.get(kind)
+        if string is None or delta.keys() != {"type", string} or not isinstance(delta[string], str):
+            self._runs.append(_Run(delta, None))
+        else:
+            self.tail(kind).extend(to_json(delta[string])[1:-1])
+
+    def tail(self, kind: str) -> bytearray:
+        """Where to add the JSON text of deltas of this type, as `add()` would."""
+        if not self._runs or self._runs[-1].string is None or self._runs[-1].delta["type"] != kind:
+            self._runs.append(_Run({"type": kind}, _STRINGS[kind]))
+        return self._runs[-1].text
+
+    def deltas(self) -> list[dict[str, Any]]:
+        """What was taken in, with deltas of one type in a row made one."""
+        return [run.whole() for run in self._runs]
+
+    def text(self) -> str:
+        """The text of a text block."""
+        added = (run.whole().get("text") for run in self._runs if run.delta["type"] == "text_delta")
+        return str(self.start.get("text") or "") + "".join(text or "" for text in added)
+
+    def is_cited(self) -> bool:
+        """Whether the block cites anything, so that other text cannot join it unnoticed."""
+        return any(run.delta.get("type") == "citations_delta" for run in self._runs)
+
+    def content(self) -> dict[str, Any]:
+        """The block as a message holds it."""
+        content = dict(self.start)
+        written = ""
+        for delta in self.deltas():
+            written += delta.get("partial_json") or ""
+            apply = _APPLY.get(str(delta.get("type")))
+            if apply is not None:
+                apply(content, delta)
+        if written:
+            content["input"] = _parsed(written, {})
+        return content
+
+    def understood(self) -> bool:
+        """Whether every part of it is of a type that can be sent back."""
+        known = all(run.delta.get("type") in _APPLY for run in self._runs)
+        return known and self.handling is not Handling.UNKNOWN
+
+    def valid_input(self) -> bool:
+        """Whether the tool input is a JSON object, as the API promises of a finished tool call."""
+        written = "".join(delta.get("partial_json") or "" for delta in self.deltas())
+        return not written or isinstance(_parsed(written, None), dict)
+
+
+def _parsed(written: str, otherwise: Any) -> Any:
+    try:
+        return json.loads(written)
+    except ValueError:
+        return otherwise
+
+
+def _append(key: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def apply(content: dict[str, Any], delta: dict[str, Any]) -> None:
+        content[key] = (content.get(key) or "") + (delta.get(key) or "")
+
+    return apply
+
+
+def _replace(content: dict[str, Any], delta: dict[str, Any]) -> None:
+    content.update({key: value for key, value in delta.items() if key != "type"})
+
+
+def _citation(content: dict[str, Any], delta: dict[str, Any]) -> None:
+    content["citations"] = [*(content.get("citations") or ()), delta.get("citation")]
+
+
+def _input(content: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Nothing here: pieces of JSON make sense together only (see `Block.content`)."""
+
+
+_APPLY: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
+    "text_delta": _append("text"),
+    "thinking_delta": _append("thinking"),
+    "signature_delta": _replace,
+    "input_json_delta": _input,
+    "citations_delta": _citation,
+    "compaction_delta": _replace,
+}

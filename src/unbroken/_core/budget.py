@@ -1,0 +1,71 @@
+"""A retry budget: a token bucket that keeps an outage from being answered by a storm."""
+
+from __future__ import annotations
+
+import threading
+
+from unbroken._core.validation import Checks
+
+__all__ = ["RetryBudget"]
+
+
+class RetryBudget:
+    """Retries that all calls of a client share.
+
+    Each request after the first of a call takes one token, continuations included. Each answer
+    that arrives whole puts tokens back, and so does time, slowly. A call that finds the bucket
+    empty fails with the failure it has. Safe to share between threads and tasks.
+
+    Args:
+        capacity: Tokens in a full bucket, and the tokens it begins with.
+        per_success: Tokens put back by an answer that arrived whole.
+        per_second: Tokens put back by each second that passes.
+
+    Raises:
+        ValueError: If a value is not a finite number of at least 0; it names the field.
+    """
+
+    __slots__ = ("_level", "_lock", "_updated", "capacity", "per_second", "per_success")
+
+    def __init__(
+        self, capacity: float = 100, *, per_success: float = 1.0, per_second: float = 0.1
+    ) -> None:
+        checks = Checks("RetryBudget")
+        checks.number("capacity", capacity)
+        checks.number("per_success", per_success)
+        checks.number("per_second", per_second)
+        checks.raise_if_any()
+        self.capacity = capacity
+        self.per_success = per_success
+        self.per_second = per_second
+        self._level = float(capacity)
+        self._updated: float | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def level(self) -> float:
+        """Tokens left, as of the last time that one was taken or put back."""
+        return self._level
+
+    def take(self, now: float) -> bool:
+        """Take the token for one retry; False if there is none. `now` is in monotonic seconds."""
+        with self._lock:
+            self._refill(now)
+            if self._level < 1:
+                return False
+            self._level -= 1
+            return True
+
+    def succeeded(self, now: float) -> None:
+        """Put back what an answer that arrived whole earns. `now` is in monotonic seconds."""
+        with self._lock:
+            self._refill(now)
+            self._level = min(self.capacity, self._level + self.per_success)
+
+    def _refill(self, now: float) -> None:
+        passed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
+        self._updated = now
+        self._level = min(self.capacity, self._level + passed * self.per_second)
+
+    def __repr__(self) -> str:
+        return f"RetryBudget(capacity={self.capacity!r}, level={self._level:.1f})"

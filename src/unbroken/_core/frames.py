@@ -1,0 +1,170 @@
+"""Bytes to frames and back. A framing knows bytes and no policy; what is above it sees no bytes.
+
+Two framings exist: server-sent events, here, and AWS event streams, in `eventstream`. Both hand out
+whole frames only: what a drop cuts in half is never delivered, not even at the end of the body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "MAX_FRAME",
+    "Event",
+    "FrameError",
+    "Framing",
+    "PlainDelta",
+    "ServerSentEvents",
+    "to_json",
+]
+
+# The API caps a request at 32 MB; no event of an answer comes near that.
+MAX_FRAME = 64 * 1024 * 1024
+
+
+class FrameError(ValueError):
+    """What came is not an event of the Messages API: a proxy's page, or a broken frame."""
+
+
+class Event(NamedTuple):
+    """One event: its name, its JSON payload, and the frame that it came in."""
+
+    name: str
+    data: dict[str, Any]
+    frame: bytes
+
+
+class PlainDelta(NamedTuple):
+    """A frame known, without parsing it, to be a delta of text, thinking or tool input."""
+
+    block: bytes
+    """The index of its content block, as it stands in the JSON."""
+    kind: bytes
+    """The delta's type, such as `text_delta`."""
+    text: bytes
+    """The string as it stands in the JSON, escapes and all."""
+
+
+class Framing(Protocol):
+    """One way to write events as bytes."""
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Take in bytes, and return the frames that they complete."""
+
+    def plain_delta(self, frame: bytes) -> PlainDelta | None:
+        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+
+    def decode(self, frame: bytes) -> Event | None:
+        """Parse a frame; None if it carries no event (a comment, say).
+
+        Raises:
+            FrameError: If it is no frame of the Messages API.
+        """
+
+    def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
+        """Write an event as a frame."""
+
+
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINE = re.compile(rb"\r\n|\n|\r")
+_FIELDS = {b"event", b"data", b"id", b"retry", b""}
+
+# What the API writes for nearly every event, matched in C: a JSON string is checked by its grammar.
+_PLAIN_DELTA = re.compile(
+    rb"event: content_block_delta\n"
+    rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
+    rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
+    rb'|"(input_json_delta)", ?"partial_json"): ?'
+    rb'"([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)"'
+    rb" *\} *\} *\n\n"
+)
+
+
+class ServerSentEvents:
+    """Server-sent events, as the Messages API writes them.
+
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, save that an event at
+    the end of the body without its blank line is not handed out: it may be cut.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._searched = 0
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Take in bytes, and return the frames that they complete, each with its blank line."""
+        if not self._rest and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return [data]
+        self._rest += data
+        frames = []
+        begin, search = 0, max(self._searched - 3, 0)
+        while found := _END.search(self._rest, search):
+            frames.append(bytes(self._rest[begin : found.end()]))
+            begin = search = found.end()
+        del self._rest[:begin]
+        self._searched = len(self._rest)
+        if self._searched > MAX_FRAME:
+            raise FrameError("a frame has no end")
+        return frames
+
+    def plain_delta(self, frame: bytes) -> PlainDelta | None:
+        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        match = _PLAIN_DELTA.fullmatch(frame)
+        if match is None or not (frame.isascii() or _is_utf8(frame)):
+            return None
+        return PlainDelta(match[1], match[2] or match[3] or match[4], match[5])
+
+    def decode(self, frame: bytes) -> Event | None:
+        """Parse a frame; None if it holds no data: comments, say."""
+        name, data = _fields(frame)
+        if not data:
+            return None
+        try:
+            payload = json.loads(data)
+        except ValueError:
+            raise FrameError("an event without valid JSON") from None
+        if not isinstance(payload, dict):
+            raise FrameError("an event whose JSON is no object")
+        return Event(name or str(payload.get("type")), payload, frame)
+
+    def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
+        """Write an event as a frame."""
+        return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(data))
+
+
+def to_json(data: object) -> bytes:
+    """JSON as the API writes it: UTF-8, with escapes only for what UTF-8 cannot carry."""
+    try:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, separators=(",", ":")).encode()
+
+
+def _fields(frame: bytes) -> tuple[str | None, bytes]:
+    name: str | None = None
+    data: list[bytes] = []
+    known = False
+    for line in _LINE.split(frame):
+        key, colon, value = line.partition(b":")
+        known = known or (key in _FIELDS and bool(colon))
+        value = value.removeprefix(b" ")
+        if key == b"event":
+            name = value.decode("utf-8", "replace")
+        elif key == b"data":
+            data.append(value)
+    if not known and frame.strip():
+        raise FrameError("lines that are no fields of an event")
+    return name, b"\n".join(data)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

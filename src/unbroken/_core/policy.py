@@ -1,0 +1,238 @@
+"""What the caller may set: `Policy`, `Rule`, `Continuation`, and `override()`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tenacity import RetryCallState, wait_chain, wait_fixed, wait_none, wait_random
+
+from unbroken._core.budget import RetryBudget
+from unbroken._core.failures import FailureKind
+from unbroken._core.validation import Checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tenacity.wait import wait_base
+
+__all__ = ["DEFAULT_RULES", "Continuation", "Policy", "Rule", "current_policy", "override"]
+
+MODES = ("auto", "prefill", "user_turn", "restart", "off")
+THINKING = ("whole", "live")
+
+
+def _waits(*seconds: float, jitter: float = 0.0) -> wait_base:
+    """These waits in turn, the last one from then on, each made longer by up to `jitter` of it."""
+    return wait_chain(*(wait_fixed(s) + wait_random(0, s * jitter) for s in seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of failure gets.
+
+    Attributes:
+        retry: Whether to try again at all.
+        wait: Any tenacity wait, or a function of a `tenacity.RetryCallState`: seconds to wait.
+            Its `attempt_number` counts the failures of this kind in a row, from 1; its `outcome`
+            holds the exception. A `retry-after` of the service wins over it.
+
+    Raises:
+        ValueError: If `wait` cannot be called, or `retry` is not a bool; it names the field.
+    """
+
+    retry: bool = True
+    wait: wait_base | Callable[[RetryCallState], float] = field(default_factory=wait_none)
+
+    def __post_init__(self) -> None:
+        checks = Checks("Rule")
+        checks.that(isinstance(self.retry, bool), "retry", f"True or False, not {self.retry!r}")
+        checks.that(callable(self.wait), "wait", f"a tenacity wait, not {self.wait!r}")
+        checks.raise_if_any()
+
+
+_FAIL = Rule(retry=False)
+_AT_ONCE_THEN_SLOWER = Rule(wait=_waits(0, 1, 2, 4, 8))
+# The last wait has its jitter below it, so that 30 s stays the longest.
+_EXPONENTIAL = Rule(
+    wait=wait_chain(
+        *(wait_fixed(s) + wait_random(0, s * 0.2) for s in (1, 2, 4, 8, 16)), wait_random(27, 30)
+    )
+)
+
+DEFAULT_RULES: Mapping[FailureKind, Rule] = MappingProxyType(
+    {
+        FailureKind.RATE_LIMITED: Rule(wait=_waits(5, 10, 20, jitter=0.2)),
+        FailureKind.OVERLOADED: Rule(wait=wait_random(30, 60)),
+        FailureKind.TIMED_OUT: _AT_ONCE_THEN_SLOWER,
+        FailureKind.SERVER_ERROR: _EXPONENTIAL,
+        FailureKind.CONFLICT: _FAIL,
+        FailureKind.UNREACHABLE: _EXPONENTIAL,
+        FailureKind.DROPPED: _AT_ONCE_THEN_SLOWER,
+        FailureKind.STALLED: _AT_ONCE_THEN_SLOWER,
+        FailureKind.SPEND_LIMITED: _FAIL,
+        FailureKind.REJECTED: _FAIL,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How a dropped answer is taken up again.
+
+    Attributes:
+        mode: `auto` sends the partial answer back as the last assistant turn where the model
+            takes that (Claude 4.5 and earlier), and as an assistant turn followed by a short user
+            turn otherwise; `prefill` and `user_turn` insist on one of the two; `restart` asks the
+            same again and goes on only if the new answer begins with what was delivered; `off`
+            never resumes once text was delivered.
+        prompt: The user turn's text: a string, in which `{anchor}` stands for the last words
+            delivered and `{mark}` for the word that means "nothing was left to say", or a
+            function that gets the partial text and returns the whole prompt. None: a good one.
+
+    Raises:
+        ValueError: If a value is not one of these; it names the field.
+    """
+
+    mode: Literal["auto", "prefill", "user_turn", "restart", "off"] = "auto"
+    prompt: str | Callable[[str], str] | None = None
+
+    def __post_init__(self) -> None:
+        checks = Checks("Continuation")
+        checks.one_of("mode", self.mode, MODES)
+        said = isinstance(self.prompt, str) and bool(self.prompt.strip())
+        checks.that(
+            self.prompt is None or callable(self.prompt) or said,
+            "prompt",
+            "a text that is not blank, or a function of the partial text",
+        )
+        checks.raise_if_any()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When to try again, how long to wait, and when to stop. Immutable; see `replace()`.
+
+    Attributes:
+        max_attempts: Requests a call, the first one included.
+        max_fruitless: Attempts in a row that gave the caller nothing new.
+        max_outage: Seconds since the caller last got something new (at first: since the call
+            began). A wait that would pass it is not begun. An answer that keeps coming is none.
+        deadline: Seconds for the whole call, waits and reading included; None for no deadline.
+        idle_timeout: Seconds without a byte after which a stream counts as stalled; None for
+            never. A read timeout that the caller set on the client or the call takes its place.
+        progress_timeout: Seconds with nothing but pings after which a stream counts as stalled;
+            None for never. A longer read timeout that the caller set takes its place.
+        max_retry_after: Seconds; a longer `retry-after` fails at once rather than hanging.
+        rules: What each kind of failure gets. A mapping of some kinds is completed by the
+            defaults.
+        budget: The retries that all calls under this policy share; None for no such bound.
+        continuation: How a dropped answer is taken up again; a mode's name will do.
+        thinking: `whole` delivers a thinking block when it is complete, so that a drop in it can
+            be mended; `live` delivers it as it comes, and a drop in it is `StreamInterrupted`.
+        time_scale: Multiplies every wait between attempts; 0 waits not at all (tests, drills).
+
+    Raises:
+        ValueError: If a value makes no sense; it names each wrong field.
+    """
+
+    max_attempts: int = 8
+    max_fruitless: int = 4
+    max_outage: float = 300.0
+    deadline: float | None = None
+    idle_timeout: float | None = 180.0
+    progress_timeout: float | None = 300.0
+    max_retry_after: float = 120.0
+    rules: Mapping[FailureKind, Rule] = field(default_factory=lambda: DEFAULT_RULES, hash=False)
+    budget: RetryBudget | None = field(default_factory=RetryBudget, compare=False)
+    continuation: Continuation | Literal["auto", "prefill", "user_turn", "restart", "off"] = (
+        Continuation()
+    )
+    thinking: Literal["whole", "live"] = "whole"
+    time_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks = Checks("Policy")
+        checks.count("max_attempts", self.max_attempts)
+        checks.count("max_fruitless", self.max_fruitless)
+        for name in ("max_outage", "max_retry_after"):
+            checks.number(name, getattr(self, name))
+        for name in ("deadline", "idle_timeout", "progress_timeout"):
+            checks.period(name, getattr(self, name))
+        checks.number("time_scale", self.time_scale)
+        checks.one_of("thinking", self.thinking, THINKING)
+        checks.that(
+            self.budget is None or isinstance(self.budget, RetryBudget),
+            "budget",
+            "a RetryBudget or None",
+        )
+        self._complete_rules(checks)
+        self._complete_continuation(checks)
+        checks.raise_if_any()
+
+    def _complete_rules(self, checks: Checks) -> None:
+        rules = dict(DEFAULT_RULES)
+        given: Any = self.rules
+        checks.that(isinstance(given, Mapping), "rules", f"a mapping, not {given!r}")
+        for kind, rule in given.items() if isinstance(given, Mapping) else ():
+            known = kind in frozenset(FailureKind)
+            checks.that(known, "rules", f"keyed by FailureKind, not {kind!r}")
+            checks.that(isinstance(rule, Rule), "rules", f"made of Rule objects, not {rule!r}")
+            if known:
+                rules[FailureKind(kind)] = rule
+        object.__setattr__(self, "rules", MappingProxyType(rules))
+
+    def _complete_continuation(self, checks: Checks) -> None:
+        given: Any = self.continuation
+        if isinstance(given, Continuation):
+            return
+        checks.one_of("continuation", given, MODES)
+        if given in MODES:
+            object.__setattr__(self, "continuation", Continuation(given))
+
+    @property
+    def resuming(self) -> Continuation:
+        """The continuation settings, also where `continuation` was given as a mode's name."""
+        assert isinstance(self.continuation, Continuation)
+        return self.continuation
+
+    def replace(self, **changes: Any) -> Self:
+        """Make a copy with some fields changed; the copy shares the budget.
+
+        Raises:
+            ValueError: As for `Policy()` itself.
+            TypeError: If there is no such field.
+        """
+        return dataclasses.replace(self, **changes)
+
+
+_override: ContextVar[Policy | None] = ContextVar("unbroken.override", default=None)
+
+
+@contextmanager
+def override(policy: Policy) -> Iterator[Policy]:
+    """Use `policy` for the calls begun inside this block, in this thread or task only.
+
+    It takes the place of what the client was wrapped with. Blocks nest; a stream keeps the policy
+    it was begun with.
+
+    Raises:
+        ValueError: If `policy` is not a `Policy`.
+    """
+    if not isinstance(policy, Policy):
+        raise ValueError(f"override: policy must be a Policy, not {policy!r}")  # noqa: TRY004
+    token = _override.set(policy)
+    try:
+        yield policy
+    finally:
+        _override.reset(token)
+
+
+def current_policy(default: Policy) -> Policy:
+    """The policy of the innermost `override()` around this code, else `default`."""
+    return _override.get() or default

@@ -1,0 +1,298 @@
+"""Joining the text of a continuation to the text that the caller has.
+
+Two kinds of seam. Where the model goes on from what it was sent (a prefill), or says the same again
+from the beginning (a restart), the text must begin with a known string: `ExactSeam`. Where a user
+turn asked it to go on, it is a new generation, and may repeat the last words, restart the word, the
+line or all of it, and say something before: `FreeSeam`. Its request leaves out the last words that
+the caller has, and quotes them, so that nearly always the text begins with something known.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from unbroken._core.overlap import Known, after_preamble, fold, starts, unfold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["HELD", "ExactSeam", "FreeSeam", "Seam", "SeamError"]
+
+HELD = 400
+"""Characters of a continuation that are held at most, before the seam is decided."""
+
+# After what may be a preamble, shorter words than this may be chance.
+_SURE = 5
+# A continuation that has this much of the answer's beginning says it all again.
+_REPLAY = 16
+
+_NO_FURTHER = "the model said again what was delivered, and did not get beyond it"
+_FINAL = tuple(".!?:;)]}\"'`*_|>\u2026\u201d\u2019\u3002\uff01\uff1f")
+
+_EVASION = re.compile(
+    r"(?:(?:sure|of course|okay|ok|certainly|yes|no problem|understood|hello|hi)[,!.]* )*"
+    r"(?:no response|i'm (?:not sure|sorry|ready|happy|unable)|i am (?:not sure|sorry|ready|happy"
+    r"|unable)|i (?:don't|do not|cannot|can't|apologi)|could you|can you|what would you|how can i"
+    r"|there(?:'s| is) nothing|it (?:looks|seems) like you|please (?:share|provide|clarify))",
+    re.IGNORECASE,
+)
+
+
+class SeamError(Exception):
+    """A continuation that does not go on from what the caller has."""
+
+
+class Seam(Protocol):
+    """Where a continuation's text joins the text that the caller has."""
+
+    settled: bool
+    """Whether all further text goes to the caller as it is."""
+
+    def feed(self, text: str) -> str:
+        """Take in text, and return what of it the caller gets now.
+
+        Raises:
+            SeamError: If it does not go on from what the caller has.
+        """
+
+    def end(self) -> str:
+        """The block or the message is over: return what is still held.
+
+        Raises:
+            SeamError: If what came does not go on from what the caller has.
+        """
+
+
+def join_space(have: str, text: str) -> str:
+    """What of a text to deliver where its first white space meets white space delivered before."""
+    rest = text.lstrip()
+    came = text[: len(text) - len(rest)]
+    if came.startswith(have):
+        return text[len(have) :]
+    # One of the two was written otherwise the second time: a line break is worth keeping.
+    return text if "\n" in came and "\n" not in have else rest
+
+
+class ExactSeam:
+    """Text that must begin with a known string, save for white space around it.
+
+    Args:
+        known: What the caller has of it already.
+    """
+
+    def __init__(self, known: str) -> None:
+        self._core = known.strip()
+        self._trail = known[len(known.rstrip()) :] if self._core else known
+        self._seen = 0
+        self._space = ""
+        self.settled = not known
+
+    def feed(self, text: str) -> str:
+        """Take in text, and return what of it the caller gets now."""
+        if self.settled:
+            return text
+        text = self._match(text)
+        if self._seen < len(self._core):
+            return ""
+        self._space += text
+        if self._trail and not self._space.strip():
+            return ""
+        self.settled = True
+        return join_space(self._trail, self._space)
+
+    def _match(self, text: str) -> str:
+        """Compare with what must come; return what is beyond it."""
+        if not self._seen and self._core:
+            text = text.lstrip()
+        known = self._core[self._seen : self._seen + len(text)]
+        if not text.startswith(known):
+            raise SeamError("the new text does not begin with the text that was delivered")
+        self._seen += len(known)
+        return text[len(known) :]
+
+    def end(self) -> str:
+        """The text is over: return the white space that is still held."""
+        if self.settled:
+            return ""
+        if self._seen < len(self._core):
+            raise SeamError("the new text ends before the end of the text that was delivered")
+        self.settled = True
+        return join_space(self._trail, self._space)
+
+
+class FreeSeam:
+    """Text of a new generation that was asked to go on.
+
+    Args:
+        delivered: The text that the caller has, up to the seam.
+        tail: Its end that the request left out, which an exact continuation begins with.
+        anchor: Its end that the prompt quoted.
+        mark: What the prompt asks for where nothing is left to say, if it does.
+    """
+
+    settled = False  # the mark may come at any time
+
+    def __init__(self, delivered: str, *, tail: str, anchor: str, mark: str | None) -> None:
+        self._mark = _Mark(mark) if mark else None
+        self._known = Known(delivered, (tail, anchor))
+        self._trail = delivered[len(delivered.rstrip()) :]
+        self._looks_whole = delivered.rstrip().endswith(_FINAL)
+        self._lead = ""
+        self._held = ""
+        self._places: list[int] = []
+        self._read: Callable[[str], str] = self._decide
+
+    def feed(self, text: str) -> str:
+        """Take in text, and return what of it the caller gets now."""
+        return self._read(text if self._mark is None else self._mark.strip(text))
+
+    def end(self) -> str:
+        """The block or the message is over: return what is still held."""
+        out = self._read("" if self._mark is None else self._mark.end())
+        if self._read != self._pass:
+            out += self._decide_now()
+            self._read = self._pass
+        return out
+
+    # Reading text, by how far the seam is decided
+
+    def _pass(self, text: str) -> str:
+        return text
+
+    def _decide(self, text: str) -> str:
+        if not self._held:
+            self._lead += text[: len(text) - len(text.lstrip())]
+            text = text.lstrip()
+        self._held += text
+        said = fold(self._held)
+        for begins, rest in self._beginnings(said):
+            if self._known.holds(rest):
+                return self._begin_to_follow(rest.rstrip()) if len(said) > HELD else ""
+            overlap = self._overlap(begins, rest)
+            if overlap:
+                return self._join(begins + overlap)
+        found = self._known.found_in(said)
+        if found:
+            return self._join(found)
+        if len(said) <= HELD:
+            return ""
+        if self._is_other_words(said):
+            return self._begin_to_search("")
+        return self._join(after_preamble(self._held))
+
+    def _beginnings(self, said: str) -> Iterator[tuple[int, str]]:
+        """Where the answer may go on: at once, or after a preamble of any wording."""
+        yield 0, said
+        yield from ((at, said[at:]) for at in starts(self._held) if len(said) - at >= _SURE)
+
+    def _overlap(self, begins: int, said: str) -> int:
+        """How much of the text, from where it begins, the caller has already."""
+        goes_straight_on = bool(self._lead) and not self._trail
+        found = self._known.overlap(said, words=not begins and not goes_straight_on)
+        return found if not begins or found >= _SURE else 0
+
+    def _is_other_words(self, said: str) -> bool:
+        """Whether it is the answer begun again, which did not come to what the caller has."""
+        return len(said) >= _REPLAY and said[:_REPLAY] == self._known.text[:_REPLAY]
+
+    def _join(self, cut: int) -> str:
+        """Deliver what is beyond the cut, and all that follows."""
+        rest = self._held[unfold(self._held, cut) :] if cut else self._lead + self._held
+        self._held = ""
+        self._read = self._space
+        return self._space(rest)
+
+    def _space(self, text: str) -> str:
+        self._held += text
+        if self._trail and not self._held.strip():
+            return ""
+        self._read = self._pass
+        return join_space(self._trail, self._held)
+
+    def _decide_now(self) -> str:
+        if self._read == self._space:
+            return join_space(self._trail, self._held)
+        if self._read != self._decide:
+            raise SeamError(_NO_FURTHER)
+        said = fold(self._held.rstrip())
+        overlaps = ((at, self._overlap(at, rest)) for at, rest in self._beginnings(said))
+        cut = next((at + overlap for at, overlap in overlaps if overlap), 0)
+        cut = cut or self._known.found_in(said)
+        if not cut:
+            self._refuse(said)
+            cut = after_preamble(self._held)
+        out = self._join(cut)
+        return out if self._read == self._pass else join_space(self._trail, self._held)
+
+    def _refuse(self, said: str) -> None:
+        if self._mark is not None and self._mark.seen:
+            return
+        if not said and not self._looks_whole:
+            raise SeamError("the model had nothing to say, in the middle of a sentence")
+        if _EVASION.match(said):
+            raise SeamError("the model answered the request to go on, and did not go on")
+        if self._is_other_words(said) or (len(said) >= _REPLAY and self._known.holds(said)):
+            raise SeamError(_NO_FURTHER)
+
+    # A model that says it all again is compared as it comes, not held
+
+    def _begin_to_follow(self, said: str) -> str:
+        self._places = self._known.places(said)
+        self._held = self._held[len(self._held.rstrip()) :]
+        self._read = self._follow
+        return ""
+
+    def _follow(self, text: str) -> str:
+        self._held += text
+        said = fold(self._held.rstrip())
+        if not said:
+            return ""
+        known = self._known.text
+        places = [at for at in self._places if known.startswith(said[: len(known) - at], at)]
+        beyond = next((len(known) - at for at in places if len(known) - at <= len(said)), None)
+        if beyond is not None:
+            return self._join(beyond)
+        if not places:
+            return self._begin_to_search(self._held)
+        self._places = [at + len(said) for at in places]
+        self._held = self._held[len(self._held.rstrip()) :]
+        return ""
+
+    def _begin_to_search(self, text: str) -> str:
+        self._held = ""
+        self._read = self._search
+        return self._search(text)
+
+    def _search(self, text: str) -> str:
+        self._held += text
+        found = self._known.found_in(fold(self._held))
+        if found:
+            return self._join(found)
+        self._held = self._held[-HELD:]
+        return ""
+
+
+class _Mark:
+    """Takes a mark out of a text that comes in pieces, with the white space before it."""
+
+    def __init__(self, mark: str) -> None:
+        self._whole = re.compile(r"\s*" + re.escape(mark))
+        begun = "".join(f"(?:{re.escape(c)}" for c in mark) + ")?" * len(mark)
+        self._begun = re.compile(rf"\s*{begun}\Z")
+        self._held = ""
+        self.seen = False
+
+    def strip(self, text: str) -> str:
+        """Take in text, and return what of it is surely not the mark."""
+        text, found = self._whole.subn("", self._held + text)
+        self.seen = self.seen or found > 0
+        begun = self._begun.search(text)
+        assert begun is not None
+        self._held = begun[0]
+        return text[: begun.start()]
+
+    def end(self) -> str:
+        """Return what is still held."""
+        held, self._held = self._held, ""
+        return held
