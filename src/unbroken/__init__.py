@@ -1,1 +1,54 @@
-"""Placeholder."""
+"""A Claude answer that reaches its end, whatever the network and the service do on the way.
+
+import anthropic, unbroken
+
+client = unbroken.wrap(anthropic.Anthropic())
+"""
+
+from unbroken._core.attempts import Attempt, AttemptKind, Outcome
+from unbroken._core.bounds import Reason
+from unbroken._core.budget import RetryBudget
+from unbroken._core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Cancelled,
+    Completed,
+    GaveUp,
+    RecoveryEvent,
+    Resumed,
+    Waiting,
+)
+from unbroken._core.failures import Failure, FailureKind
+from unbroken._core.policy import Continuation, Policy, Rule, override
+from unbroken._core.usage import Usage
+from unbroken._report import RecoveryReport, report
+from unbroken.errors import StreamInterrupted
+from unbroken.middleware import RecoveryMiddleware, wrap
+
+__all__ = [
+    "Attempt",
+    "AttemptFailed",
+    "AttemptKind",
+    "AttemptStarted",
+    "Cancelled",
+    "Completed",
+    "Continuation",
+    "Failure",
+    "FailureKind",
+    "GaveUp",
+    "Outcome",
+    "Policy",
+    "Reason",
+    "RecoveryEvent",
+    "RecoveryMiddleware",
+    "RecoveryReport",
+    "Resumed",
+    "RetryBudget",
+    "Rule",
+    "StreamInterrupted",
+    "Usage",
+    "Waiting",
+    "override",
+    "report",
+    "wrap",
+]

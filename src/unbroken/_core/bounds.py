@@ -86,10 +86,11 @@ class Bounds:
         self.attempts += 1
         return self.attempts
 
-    def progress(self, now: float) -> None:
-        """The caller got something new."""
+    def progress(self, now: float) -> float:
+        """The caller got something new: seconds since that was last so."""
         self._fruitful = True
-        self._last_new = now
+        since, self._last_new = now - self._last_new, now
+        return since
 
     def failed(self, failure: Failure, cause: BaseException | None, now: float) -> float | Reason:
         """Take in a failed attempt: seconds to wait before the next one, or why there is none."""

@@ -35,10 +35,10 @@ class Parts(NamedTuple):
     """The last words of the text."""
 
 
-def cut_for_prefill(text: str) -> Parts:
-    """Cut where the last word begins, if the text may end inside it; else at its white space."""
+def cut_for_prefill(text: str, *, heal: bool) -> Parts:
+    """Cut at the text's white space, or where its last word begins if it may end inside that."""
     end = _end(text)
-    at = _last_space(text, end) if text[end - 1].isalnum() else end
+    at = _last_space(text, end) if heal and end == len(text) and text[-1].isalnum() else end
     if end - at > _LONG_WORD or not text[:at].strip():
         at = end
     return _parts(text, at)

@@ -56,7 +56,8 @@ class Splice:
 
     Args:
         framing: How events are written for the caller; the attempts are framed alike.
-        live: Types of blocks to deliver as they come, though a drop in them cannot be mended.
+        live: Types of blocks to deliver as they come, though a drop in them cannot be mended; of
+            tools, also `tool_use name`.
     """
 
     def __init__(self, framing: Framing, live: Collection[str] = ()) -> None:
@@ -176,7 +177,8 @@ class Splice:
         return self._mutes_thinking and block.handling is Handling.THINKING
 
     def _is_live(self, block: Block) -> bool:
-        return block.handling is Handling.UNKNOWN or block.type in self._live
+        named = f"{block.type} {block.start.get('name')}"
+        return block.handling is Handling.UNKNOWN or not self._live.isdisjoint((block.type, named))
 
     def _block_delta(self, event: Event) -> bytes:
         block = self._current_at(event)
@@ -407,6 +409,16 @@ class Splice:
             )
         self.end = merged
         return self._framing.encode("message_delta", merged), stop
+
+    def so_far(self) -> dict[str, Any] | None:
+        """The message as the caller has been given it."""
+        if self.message is None:
+            return None
+        message = {**self.message, "content": [block.content() for block in self.blocks]}
+        if self.whole and self.end is not None:
+            message |= self.end["delta"]
+            message["usage"] = {**(message.get("usage") or {}), **(self.end.get("usage") or {})}
+        return message
 
     # Writing
 

@@ -1,0 +1,201 @@
+"""One call: its attempts, and what each failure leads to. Plain calls need no more than this."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.attempts import Attempt, AttemptKind, Outcome
+from unbroken._core.bounds import Bounds, Reason
+from unbroken._core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Cancelled,
+    Completed,
+    GaveUp,
+    RecoveryEvent,
+    Waiting,
+)
+from unbroken._core.states import Input, Phase, after
+
+if TYPE_CHECKING:
+    from unbroken._core.failures import Failure
+    from unbroken._core.policy import Policy
+    from unbroken._core.usage import Usage
+
+__all__ = ["Call", "Loss"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A failure, with what a door needs to raise it.
+
+    Attributes:
+        failure: What failed.
+        error: The exception behind it, if there was one.
+        origin: What else came: the response with the HTTP error, or the frame of an error event.
+        message: The words of the API's error, to recognise one refusal by; never shown.
+    """
+
+    failure: Failure
+    error: BaseException | None = None
+    origin: Any = None
+    message: str = field(default="", repr=False)
+
+
+class Call:
+    """The attempts of one call.
+
+    Args:
+        policy: The policy of the call.
+        model: The model that the request names, if it names one.
+        now: Monotonic seconds at which the call begins.
+    """
+
+    def __init__(self, policy: Policy, model: str | None, now: float) -> None:
+        self.policy = policy
+        self.model = model
+        self.bounds = Bounds(policy, now)
+        self.phase = Phase.ASKING
+        self.attempts: list[Attempt] = []
+        self.events: list[RecoveryEvent] = []
+        """What happened since somebody last took them out."""
+        self.first: Loss | None = None
+        """The first failure since the caller last got something new."""
+        self.last: Loss | None = None
+        self.reason: Reason | None = None
+        """Why the call was given up."""
+        self.wait = 0.0
+        """Seconds to wait before the next attempt."""
+        self.delivered = False
+        """Whether the caller has been given anything."""
+        self._begun = now
+        self._attempt_begun = now
+
+    @property
+    def speaker(self) -> Loss:
+        """The failure that the caller gets to see: what broke the answer, or the last word."""
+        loss = self.first if self.delivered else self.last
+        assert loss is not None
+        return loss
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt under way, or the last one."""
+        return self.attempts[-1]
+
+    def begin(self, kind: AttemptKind, now: float) -> None:
+        """A request is about to be sent."""
+        number = self.bounds.attempt()
+        if number == 1:
+            kind = AttemptKind.INITIAL
+        self.attempts.append(Attempt(number, kind, waited=self.wait))
+        self._attempt_begun = now
+        self.emit(AttemptStarted)
+
+    def streams(self) -> None:
+        """A response began that is a stream."""
+        self.phase = after(self.phase, Input.STREAM_OPENED)
+
+    def note(self, **known: Any) -> None:
+        """Write down what is now known of the attempt."""
+        self.attempts[-1] = dataclasses.replace(self.attempts[-1], **known)
+
+    def note_first_event(self, now: float) -> None:
+        """The first event that is no ping came."""
+        self.note(first_event=now - self._attempt_begun)
+
+    def bill(self, number: int, usage: Usage | None) -> None:
+        """Write down what an attempt was billed."""
+        self.attempts[number - 1] = dataclasses.replace(self.attempts[number - 1], usage=usage)
+
+    def progress(self, now: float) -> float:
+        """The caller got something new: seconds since that was last so."""
+        self.first = None
+        self.delivered = True
+        return self.bounds.progress(now)
+
+    def failed(
+        self, loss: Loss, now: float, *, refusal: Reason | None = None, wrongly: bool = False
+    ) -> None:
+        """The attempt failed: wait for the next one, or give up.
+
+        Args:
+            loss: How it failed.
+            now: Monotonic seconds.
+            refusal: Why there is nothing to ask for, whatever the bounds say.
+            wrongly: Whether it failed for how it was asked, and the next one asks otherwise.
+        """
+        self._end_attempt(loss, now)
+        if refusal is not None:
+            verdict: float | Reason = refusal
+        elif wrongly:
+            verdict = self.bounds.asked_wrongly(now)
+        else:
+            verdict = self.bounds.failed(loss.failure, loss.error, now)
+        if isinstance(verdict, Reason):
+            self._give_up(verdict, now)
+        else:
+            self.wait = verdict
+            self.phase = after(self.phase, Input.FAILED)
+            self.emit(Waiting, seconds=verdict)
+
+    def ended_short(self, loss: Loss, now: float) -> None:
+        """The attempt broke off, and what it had brought is the whole answer."""
+        self._end_attempt(loss, now)
+        self._complete(Input.FINISHED, now)
+
+    def succeeded(self, now: float) -> None:
+        """The attempt brought the answer to its end."""
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        happened = Input.FINISHED if self.phase is Phase.READING else Input.ANSWERED
+        if self.policy.budget is not None:
+            self.policy.budget.succeeded(now)
+        self._complete(happened, now)
+
+    def waited(self) -> None:
+        """The wait is over."""
+        self.phase = after(self.phase, Input.WAITED)
+
+    def close(self, now: float) -> None:
+        """The caller closed the stream, or cancelled the task."""
+        before, self.phase = self.phase, after(self.phase, Input.CLOSE)
+        if self.phase is before or not self.attempts:
+            return
+        if self.attempt.outcome is None:
+            self.note(outcome=Outcome.CANCELLED, seconds=now - self._attempt_begun)
+        self.emit(Cancelled, attempts=tuple(self.attempts), seconds=now - self._begun)
+
+    def _end_attempt(self, loss: Loss, now: float) -> None:
+        self.first = self.first or loss
+        self.last = loss
+        began = self.phase is Phase.READING and self.attempt.first_event is not None
+        outcome = Outcome.INTERRUPTED if began else Outcome.FAILED
+        seconds = now - self._attempt_begun
+        self.note(outcome=outcome, failure=loss.failure, seconds=seconds)
+        self.emit(AttemptFailed, failure=loss.failure)
+
+    def _give_up(self, reason: Reason, now: float) -> None:
+        self.reason = reason
+        self.phase = after(self.phase, Input.GAVE_UP)
+        self.emit(
+            GaveUp,
+            reason=reason,
+            failure=self.speaker.failure,
+            attempts=tuple(self.attempts),
+            seconds=now - self._begun,
+        )
+
+    def _complete(self, happened: Input, now: float) -> None:
+        self.phase = after(self.phase, happened)
+        self.emit(Completed, attempts=tuple(self.attempts), seconds=now - self._begun)
+
+    def take_events(self) -> list[RecoveryEvent]:
+        """What happened since this was last asked."""
+        events, self.events = self.events, []
+        return events
+
+    def emit(self, event: type[RecoveryEvent], **fields: Any) -> None:
+        """Tell that something happened."""
+        self.events.append(event(self.model, self.attempt, **fields))

@@ -1,0 +1,121 @@
+"""What happens in a call, as it happens: spans, metrics, log and `on_event` are fed from this.
+
+None of these holds a word of the prompt or the answer, a key, or a header's value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken._core.attempts import Attempt
+    from unbroken._core.bounds import Reason
+    from unbroken._core.failures import Failure
+
+__all__ = [
+    "AttemptFailed",
+    "AttemptStarted",
+    "Cancelled",
+    "Completed",
+    "GaveUp",
+    "RecoveryEvent",
+    "Resumed",
+    "Waiting",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryEvent:
+    """Something that happened in a call.
+
+    Attributes:
+        model: The model that the request names, if it names one.
+        attempt: The attempt that it is about, as far as it has come.
+    """
+
+    model: str | None
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted(RecoveryEvent):
+    """A request is about to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(RecoveryEvent):
+    """An attempt failed, or its answer broke off.
+
+    Attributes:
+        failure: Why.
+    """
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(RecoveryEvent):
+    """The next attempt comes after a wait.
+
+    Attributes:
+        seconds: How long the wait is; 0 for none.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(RecoveryEvent):
+    """The caller gets something new again, after a failure.
+
+    Attributes:
+        kept_chars: Characters that the caller had by then and did not have to get again.
+        outage: Seconds since the caller last got something new; at first: since the call began.
+    """
+
+    kept_chars: int
+    outage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(RecoveryEvent):
+    """The call came to its end.
+
+    Attributes:
+        attempts: All its attempts.
+        seconds: How long the call took.
+    """
+
+    attempts: tuple[Attempt, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp(RecoveryEvent):
+    """The call failed.
+
+    Attributes:
+        reason: Why no further attempt was made.
+        failure: The failure that the caller gets to see.
+        attempts: All its attempts.
+        seconds: How long the call took.
+    """
+
+    reason: Reason
+    failure: Failure
+    attempts: tuple[Attempt, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(RecoveryEvent):
+    """The caller closed the stream before its end, or cancelled the task.
+
+    Attributes:
+        attempts: All its attempts.
+        seconds: How long the call took.
+    """
+
+    attempts: tuple[Attempt, ...]
+    seconds: float

@@ -1,0 +1,340 @@
+"""The machine that drivers carry out: what comes in goes to its parts, and what to do comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+from unbroken._core.attempts import AttemptKind
+from unbroken._core.blocks import Handling
+from unbroken._core.bounds import Reason
+from unbroken._core.call import Call, Loss
+from unbroken._core.events import Resumed
+from unbroken._core.failures import Failure, FailureKind, classify, error_in
+from unbroken._core.frames import FrameError
+from unbroken._core.models import refuses_prefill
+from unbroken._core.resume import END_TURN, Delivered, Plan, resume
+from unbroken._core.seam import SeamError
+from unbroken._core.splice import Splice
+from unbroken._core.states import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from unbroken._core.frames import Event, Framing
+    from unbroken._core.models import Prefill
+    from unbroken._core.policy import Policy
+
+__all__ = ["Machine", "Recovery", "Retrying"]
+
+
+class Machine(Protocol):
+    """What a driver needs to get a request answered."""
+
+    call: Call
+    plan: Plan
+    """The request that is under way, or the next one."""
+
+    def begin(self, now: float) -> None:
+        """The request of `plan` is about to be sent."""
+
+    def failed(self, loss: Loss, now: float) -> None:
+        """There is no response to read: no connection, or an HTTP error."""
+
+    def partial(self) -> dict[str, Any] | None:
+        """The message as the caller has been given it."""
+
+    def turns(self) -> tuple[dict[str, Any], ...]:
+        """The turns that produced the answer."""
+
+
+class Retrying:
+    """A call that is answered as a whole, or of whose stream only the opening is ours.
+
+    Args:
+        policy: The policy of the call.
+        body: The JSON body of the request, or whatever else it is.
+        now: Monotonic seconds at which the call begins.
+    """
+
+    def __init__(self, policy: Policy, body: Any, now: float) -> None:
+        self.call = Call(policy, _model(body), now)
+        self.plan = Plan(body)
+
+    def begin(self, now: float) -> None:
+        """The request is about to be sent."""
+        self.call.begin(AttemptKind.RETRY, now)
+
+    def failed(self, loss: Loss, now: float) -> None:
+        """There is no response to read: no connection, or an HTTP error."""
+        self.call.failed(loss, now)
+
+    def partial(self) -> dict[str, Any] | None:
+        """Nothing: the caller gets all or nothing."""
+        return None
+
+    def turns(self) -> tuple[dict[str, Any], ...]:
+        """None: the caller gets all or nothing."""
+        return ()
+
+
+class Recovery:
+    """One streamed message, from as many attempts as it takes.
+
+    Args:
+        policy: The policy of the call.
+        body: The JSON body of the caller's request.
+        now: Monotonic seconds at which the call begins.
+        prefill: What is known of models and prefill.
+        live: Types of blocks that the caller wants as they come; of tools, also `tool_use name`.
+        progress_timeout: Seconds with nothing but pings after which the stream counts as stalled.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        body: Mapping[str, Any],
+        now: float,
+        *,
+        prefill: Prefill,
+        live: Collection[str] = (),
+        progress_timeout: float | None = None,
+    ) -> None:
+        self.call = Call(policy, _model(body), now)
+        self.plan = Plan(body)
+        """The request that is under way, or the next one."""
+        self._reading = self.plan
+        self._body = body
+        self._prefill = prefill
+        self._live = live
+        self._heal = True
+        self._progress_timeout = math.inf if progress_timeout is None else progress_timeout
+        self._last_event = now
+        self._alarm = -math.inf
+        self._framing: Framing | None = None
+        self._kept = 0  # characters that the caller had when the last attempt was cut
+        self._cut: tuple[int, int] | None = None  # the last attempt that began, and its input
+        self.splice: Splice | None = None
+        """The caller's message, once a stream was opened."""
+
+    # What drivers tell it
+
+    def begin(self, now: float) -> None:
+        """The request of `plan` is about to be sent."""
+        kind = AttemptKind.CONTINUATION if self.plan.continues else AttemptKind.RETRY
+        self.call.begin(kind, now)
+
+    def opened(self, framing: Callable[[], Framing], now: float) -> None:
+        """The response is a stream of events, framed like this."""
+        self.call.streams()
+        self._framing = framing()
+        if self.splice is None:
+            self.splice = Splice(self._framing, self._live)
+        self._reading = plan = self.plan
+        self.splice.begin_attempt(
+            plan.seam, continues=plan.continues, prompt_tokens=plan.prompt_tokens
+        )
+        self._last_event = now
+        self._alarm = -math.inf
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        """Take in bytes of the body, and return what the caller gets for them."""
+        assert self._framing is not None
+        assert self.splice is not None
+        out = b""
+        try:
+            for frame in self._framing.split(data):
+                delta = self._framing.plain_delta(frame)
+                piece = self.splice.plain_delta(delta, frame) if delta is not None else None
+                if piece is None:
+                    piece = self._take(frame, now)
+                else:
+                    self._last_event = now
+                out = out + piece if out else piece
+                if self.call.phase is not Phase.READING:
+                    return out
+        except FrameError as error:
+            return out + self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now)
+        except SeamError as error:
+            return out + self._missed(error, now)
+        if self.splice.progressed:
+            self._progress(now)
+        if now >= self._alarm:
+            out += self._watch(now)
+        return out
+
+    def broke(self, loss: Loss, now: float) -> bytes:
+        """The stream ended or broke before its end; return what the caller gets for that."""
+        assert self.splice is not None
+        self._close_books()
+        if self.splice.progressed:
+            self._progress(now)
+        if self.splice.end is not None:
+            return self._finish(self.splice.finish(), now)
+        plan = self._next_plan()
+        if plan is END_TURN:
+            self.call.ended_short(loss, now)
+            return self.splice.finish_as("tool_use")
+        self.call.failed(loss, now, refusal=plan if isinstance(plan, Reason) else None)
+        if isinstance(plan, Plan):
+            self.plan = plan
+        return b""
+
+    def ended(self, now: float) -> bytes:
+        """The body came to an end, without an error; return what the caller gets for that."""
+        detail = "the stream ended before message_stop"
+        return self.broke(Loss(Failure(FailureKind.DROPPED, detail), EOFError(detail)), now)
+
+    def failed(self, loss: Loss, now: float) -> None:
+        """There is no response to read: no connection, or an HTTP error."""
+        wrongly = self.plan.prefill and refuses_prefill(loss.failure.status, loss.message)
+        wrongly = wrongly and self.call.policy.resuming.mode == "auto"
+        if wrongly and self.call.model is not None:
+            self._prefill.refused_by(self.call.model)
+        plan = self._next_plan() if self._has_delivered() else Plan(self._body)
+        refusal = plan if isinstance(plan, Reason) else None
+        self.call.failed(loss, now, refusal=refusal, wrongly=wrongly)
+        if isinstance(plan, Plan):
+            self.plan = plan
+
+    # What it can tell
+
+    def partial(self) -> dict[str, Any] | None:
+        """The message as the caller has been given it."""
+        return None if self.splice is None else self.splice.so_far()
+
+    def turns(self) -> tuple[dict[str, Any], ...]:
+        """The turns that produced the answer."""
+        if self.splice is None:
+            return ()
+        rest = self.splice.received if self._reading.continues else self.splice.blocks
+        asked = () if self._reading.prefill else self._reading.turns
+        if self._reading.prefill:
+            rest = self.splice.blocks
+        content = Delivered(rest, None).turn()
+        return (*asked, {"role": "assistant", "content": content}) if content else asked
+
+    # Reading
+
+    def _take(self, frame: bytes, now: float) -> bytes:
+        assert self._framing is not None
+        assert self.splice is not None
+        event = self._framing.decode(frame)
+        if event is None:
+            return frame
+        if event.name == "error":
+            return self.broke(_error_event(event), now)
+        if event.name != "ping":
+            self._last_event = now
+            if self.call.attempt.first_event is None:
+                self.call.note_first_event(now)
+        piece = self.splice.take(event)
+        if event.name == "message_start":
+            self._settle_cut_attempt()
+        return self._finish(piece, now) if self.splice.whole else piece
+
+    def _finish(self, piece: bytes, now: float) -> bytes:
+        self._close_books()
+        self._progress(now)
+        self.call.succeeded(now)
+        return piece
+
+    def _progress(self, now: float) -> None:
+        assert self.splice is not None
+        self.splice.progressed = False
+        missed = self.call.first is not None
+        outage = self.call.progress(now)
+        if missed:
+            self.call.emit(Resumed, kept_chars=self._kept, outage=outage)
+
+    def _watch(self, now: float) -> bytes:
+        """Look whether something is overdue, and when to look again."""
+        ends = math.inf if self.call.bounds.ends is None else self.call.bounds.ends
+        stalls = self._last_event + self._progress_timeout
+        self._alarm = min(ends, stalls)
+        if now < self._alarm:
+            return b""
+        if now >= ends:
+            return self._out_of_time(now)
+        detail = "nothing but pings came"
+        return self.broke(Loss(Failure(FailureKind.STALLED, detail), TimeoutError(detail)), now)
+
+    def _out_of_time(self, now: float) -> bytes:
+        detail = "Policy.deadline passed while the answer was coming"
+        self._close_books()
+        loss = Loss(Failure(FailureKind.STALLED, detail), TimeoutError(detail))
+        self.call.failed(loss, now, refusal=Reason.DEADLINE)
+        return b""
+
+    def _missed(self, error: SeamError, now: float) -> bytes:
+        """The continuation's text cannot be joined."""
+        loss = Loss(Failure(FailureKind.DROPPED, str(error)), error)
+        if self.plan.healed and self.plan.prefill:
+            self._heal = False
+            self._close_books()
+            plan = self._next_plan()
+            assert isinstance(plan, Plan)
+            self.plan = plan
+            self.call.failed(loss, now, wrongly=True)
+            return b""
+        if self.call.policy.resuming.mode == "restart":
+            self._close_books()
+            self.call.failed(loss, now, refusal=Reason.DIVERGED)
+            return b""
+        return self.broke(loss, now)
+
+    # What to ask next
+
+    def _has_delivered(self) -> bool:
+        return self.splice is not None and bool(self.splice.blocks)
+
+    def _next_plan(self) -> Any:
+        assert self.splice is not None
+        self._kept = sum(
+            len(block.text()) for block in self.splice.blocks if block.handling is Handling.TEXT
+        )
+        return resume(
+            self._body,
+            Delivered(self.splice.blocks, self.splice.open),
+            self.call.policy.resuming,
+            takes_prefill=self._prefill.taken_by(self.call.model or ""),
+            heal=self._heal,
+        )
+
+    # Counting
+
+    def _close_books(self) -> None:
+        """Write down what the attempt brought."""
+        assert self.splice is not None
+        usage = self.splice.usage
+        self.call.note(received_chars=self.splice.received_chars, usage=usage.billed())
+
+    def _settle_cut_attempt(self) -> None:
+        """A continuation's input tells what the attempt before it put out."""
+        assert self.splice is not None
+        total = self.splice.usage.input_total()
+        if total is None:
+            return
+        total -= self.plan.prompt_tokens
+        if self.plan.continues and self._cut is not None:
+            number, before = self._cut
+            usage = self.call.attempts[number - 1].usage
+            if usage is not None and usage.output_tokens is None:
+                told = dataclasses.replace(
+                    usage, output_tokens=max(total - before, 0), estimated=True
+                )
+                self.call.bill(number, told)
+        self._cut = (self.call.attempt.number, total)
+
+
+def _model(body: Any) -> str | None:
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _error_event(event: Event) -> Loss:
+    error_type, code, _ = error_in(event.data)
+    kind = classify(200, error_type, code)
+    failure = Failure(kind, "an error event in the stream", 200, error_type, code)
+    return Loss(failure, origin=event.frame)

@@ -1,0 +1,266 @@
+"""What to ask next when an answer broke off: the table of DESIGN §4, in order, as one function.
+
+A continuation only appends to the request. `system`, `tools`, earlier turns, thinking, effort and
+`tool_choice` stay as they are, so that the prompt cache and the signatures of thinking blocks stay
+valid; `max_tokens` alone is lowered to what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.blocks import Block, Handling
+from unbroken._core.bounds import Reason
+from unbroken._core.cut import Parts, cut_for_prefill, cut_for_user_turn
+from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.usage import CHARS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from unbroken._core.policy import Continuation
+    from unbroken._core.seam import Seam
+
+__all__ = ["END_TURN", "Delivered", "Plan", "resume"]
+
+# Of these, the first that the answer itself does not have is used.
+MARKS = ("[[DONE]]", "[[NOTHING LEFT]]", "[[THAT WAS ALL]]")
+
+PROMPT = """\
+My connection dropped while you were answering. The last words that reached me are:
+
+{anchor}
+
+Please go on with the same answer. Begin by repeating exactly those words, then continue from \
+there as if nothing had happened, with no introduction and no remark. If nothing was left to say \
+after them, reply with {mark} and nothing else."""
+
+PROMPT_AFTER_RESULT = """\
+My connection dropped while you were answering, right after the last result above. Please go on \
+with the same answer from there as if nothing had happened, with no introduction and no remark. If \
+nothing was left to say, reply with {mark} and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One request to make.
+
+    Attributes:
+        body: The request's JSON body.
+        seam: Where its first text joins the text that the caller has, if it does.
+        continues: Whether it goes on from the partial answer.
+        prefill: Whether the partial answer is its last turn.
+        healed: Whether the partial answer was cut where its last word begins.
+        prompt_tokens: About how many input tokens our own words to the model are.
+        turns: The turns that were appended.
+    """
+
+    body: Mapping[str, Any]
+    seam: Seam | None = None
+    continues: bool = False
+    prefill: bool = False
+    healed: bool = False
+    prompt_tokens: int = 0
+    turns: tuple[dict[str, Any], ...] = field(default=())
+
+
+class _EndTurn:
+    """No request: the finished tool calls that the caller has end the turn."""
+
+
+END_TURN = _EndTurn()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What the caller has been given.
+
+    Attributes:
+        blocks: The content blocks, in order.
+        open: The last of them, if the caller has not seen it closed.
+    """
+
+    blocks: Sequence[Block]
+    open: Block | None
+
+    def breaks_live(self) -> bool:
+        """Whether a block that is delivered as it comes is unfinished."""
+        return self.open is not None and self.open.handling is not Handling.TEXT
+
+    def understood(self) -> bool:
+        """Whether all of it can be sent back."""
+        return all(block.understood() for block in self.blocks)
+
+    def calls_tools(self) -> bool:
+        """Whether it has finished tool calls for the caller to run."""
+        return any(block.handling is Handling.CLIENT_TOOL for block in self.blocks)
+
+    def spoken(self) -> list[Block]:
+        """The blocks without thinking and without blank texts."""
+        return [
+            block
+            for block in self.blocks
+            if block.handling is not Handling.THINKING
+            and (block.handling is not Handling.TEXT or block.text().strip())
+        ]
+
+    def last_texts(self) -> list[Block]:
+        """The text blocks that it ends with."""
+        texts: list[Block] = []
+        for block in reversed(self.blocks):
+            if block.handling is not Handling.TEXT:
+                break
+            texts.insert(0, block)
+        return texts
+
+    def turn(self) -> list[dict[str, Any]]:
+        """The content of an assistant turn that holds it all."""
+        content = (_sendable(block.content()) for block in self.blocks)
+        return [block for block in content if not _is_blank(block)]
+
+    def partial(self, text_length: int) -> list[dict[str, Any]]:
+        """The content of an assistant turn with this many characters of the last texts."""
+        texts = self.last_texts()
+        content = Delivered(self.blocks[: len(self.blocks) - len(texts)], None).turn()
+        for block in texts:
+            text = block.text()[:text_length]
+            text_length -= len(text)
+            if text.strip():
+                content.append({**_sendable(block.content()), "text": text})
+        while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
+            content.pop()
+        if content and content[-1]["type"] == "text":
+            content[-1]["text"] = content[-1]["text"].rstrip()
+        return content
+
+
+def resume(
+    body: Mapping[str, Any],
+    delivered: Delivered,
+    continuation: Continuation,
+    *,
+    takes_prefill: bool,
+    heal: bool = True,
+) -> Plan | Reason | _EndTurn:
+    """Decide what to ask next, after what has been delivered.
+
+    Args:
+        body: The caller's request.
+        delivered: What the caller has been given.
+        continuation: The policy's say.
+        takes_prefill: Whether the model is thought to go on from a last assistant turn.
+        heal: Whether a prefill may be cut where its last word begins.
+
+    Returns:
+        The request to make, or why there is none to make, or `END_TURN`.
+    """
+    text = "".join(block.text() for block in delivered.last_texts())
+    spoken = delivered.spoken()
+    if delivered.breaks_live():
+        return Reason.LIVE_BLOCK
+    if (body.get("thread") or {}).get("type") == "continue":
+        return Reason.THREAD
+    if not delivered.understood():
+        return Reason.UNKNOWN_BLOCK
+    if delivered.calls_tools():
+        return END_TURN
+    if not spoken:
+        return Plan(body, seam=ExactSeam(text) if text else None)
+    if continuation.mode == "off":
+        return Reason.CONTINUATION_OFF
+    if continuation.mode == "restart":
+        alone = len(spoken) == 1 and spoken[0].handling is Handling.TEXT
+        return Plan(body, seam=ExactSeam(text)) if alone else Reason.DIVERGED
+    if _wants_json(body):
+        return Reason.JSON_OUTPUT
+    if _prefills(body, continuation, takes_prefill=takes_prefill) and text.strip():
+        return _by_prefill(body, delivered, text, heal=heal)
+    return _by_user_turn(body, delivered, text, continuation)
+
+
+def _wants_json(body: Mapping[str, Any]) -> bool:
+    config = body.get("output_config")
+    return bool(body.get("output_format") or (isinstance(config, dict) and config.get("format")))
+
+
+def _thinks(body: Mapping[str, Any]) -> bool:
+    thinking = body.get("thinking")
+    return isinstance(thinking, dict) and thinking.get("type") != "disabled"
+
+
+def _prefills(body: Mapping[str, Any], continuation: Continuation, *, takes_prefill: bool) -> bool:
+    if continuation.mode == "auto":
+        return takes_prefill and not _thinks(body)
+    return continuation.mode == "prefill"
+
+
+def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, heal: bool) -> Plan:
+    parts = cut_for_prefill(text, heal=heal)
+    turns = ({"role": "assistant", "content": delivered.partial(len(parts.sent))},)
+    return Plan(
+        _appended(body, turns, parts.sent),
+        seam=ExactSeam(parts.tail),
+        continues=True,
+        prefill=True,
+        healed=bool(parts.tail.strip()),
+        turns=turns,
+    )
+
+
+def _by_user_turn(
+    body: Mapping[str, Any], delivered: Delivered, text: str, continuation: Continuation
+) -> Plan:
+    parts = cut_for_user_turn(text) if text.strip() else Parts("", "", "")
+    prompt = _prompt(continuation, text, parts.anchor)
+    turns: tuple[dict[str, Any], ...] = (
+        {"role": "assistant", "content": delivered.partial(len(parts.sent))},
+        {"role": "user", "content": prompt},
+    )
+    asked = prompt.replace(parts.anchor, "") if parts.anchor else prompt
+    mark = next((mark for mark in MARKS if mark in asked), None)
+    return Plan(
+        _appended(body, turns, parts.sent),
+        seam=FreeSeam(text, tail=parts.tail, anchor=parts.anchor, mark=mark),
+        continues=True,
+        prompt_tokens=len(prompt) // CHARS_PER_TOKEN,
+        turns=turns,
+    )
+
+
+def _prompt(continuation: Continuation, text: str, anchor: str) -> str:
+    prompt = continuation.prompt
+    if callable(prompt):
+        said: Any = prompt(text)
+        if not isinstance(said, str) or not said.strip():
+            raise ValueError("Continuation.prompt must return a text that is not blank")
+        return said
+    if prompt is None:
+        prompt = PROMPT if anchor else PROMPT_AFTER_RESULT
+    # The mark first: the anchor is the model's text, and may hold the name of a field.
+    mark = next((mark for mark in MARKS if mark not in text), "")
+    return prompt.replace("{mark}", mark).replace("{anchor}", anchor)
+
+
+def _appended(
+    body: Mapping[str, Any], turns: Sequence[dict[str, Any]], sent: str
+) -> dict[str, Any]:
+    appended = {**body, "messages": [*body["messages"], *turns]}
+    limit = body.get("max_tokens")
+    if isinstance(limit, int):
+        # Erring low: text of four characters a token has twice as many tokens as this.
+        spent = min(len(sent) // 8, len(sent.split()))
+        thinking = body.get("thinking")
+        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        least = budget + 1 if isinstance(budget, int) else 1
+        appended["max_tokens"] = max(limit - spent, min(least, limit), 1)
+    return appended
+
+
+def _is_blank(block: Mapping[str, Any]) -> bool:
+    return block["type"] == "text" and not block["text"].strip()
+
+
+def _sendable(block: dict[str, Any]) -> dict[str, Any]:
+    """A block without what is only there to say that it is not there."""
+    return {key: value for key, value in block.items() if value is not None}

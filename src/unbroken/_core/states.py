@@ -1,0 +1,78 @@
+"""The theory of operation: the phases of a call, and what leads from one to the next.
+
+A call is a row of attempts. It begins by ASKING: a request is to be sent. A response that is the
+whole answer makes it COMPLETE; the beginning of a stream leads to READING. There it stays until the
+message is whole (COMPLETE) or something fails. A failure, while asking or reading, leads to WAITING
+and from there to ASKING again, with the same request or a continuation; or, where a bound is
+reached or there is nothing to ask for, the call is LOST.
+
+Closing is no failure. Whatever the call was doing, it is CLOSED, and asks for nothing more.
+
+The machine sees bytes, failures and the time it is told. It does not see sockets, threads or tasks:
+whoever drives it turns every way in which a request or a read can end into one of these inputs.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["TRANSITIONS", "Input", "Phase", "after"]
+
+
+class Phase(Enum):
+    """What a call is doing."""
+
+    ASKING = "asking"
+    READING = "reading"
+    WAITING = "waiting"
+    COMPLETE = "complete"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+class Input(Enum):
+    """What may happen to it."""
+
+    STREAM_OPENED = "a response began that is a stream"
+    ANSWERED = "a response came that is the whole answer"
+    FINISHED = "the message is whole"
+    FAILED = "the attempt failed, and another one follows"
+    GAVE_UP = "the attempt failed, and no other follows"
+    WAITED = "the wait is over"
+    CLOSE = "the caller closed the stream, or cancelled the task"
+
+
+TRANSITIONS = {
+    Phase.ASKING: {
+        Input.STREAM_OPENED: Phase.READING,
+        Input.ANSWERED: Phase.COMPLETE,
+        Input.FAILED: Phase.WAITING,
+        Input.GAVE_UP: Phase.LOST,
+        Input.CLOSE: Phase.CLOSED,
+    },
+    Phase.READING: {
+        Input.FINISHED: Phase.COMPLETE,
+        Input.FAILED: Phase.WAITING,
+        Input.GAVE_UP: Phase.LOST,
+        Input.CLOSE: Phase.CLOSED,
+    },
+    Phase.WAITING: {
+        Input.WAITED: Phase.ASKING,
+        Input.CLOSE: Phase.CLOSED,
+    },
+    Phase.COMPLETE: {Input.CLOSE: Phase.COMPLETE},
+    Phase.LOST: {Input.CLOSE: Phase.LOST},
+    Phase.CLOSED: {Input.CLOSE: Phase.CLOSED},
+}
+
+
+def after(phase: Phase, happened: Input) -> Phase:
+    """The phase that an input leads to.
+
+    Raises:
+        RuntimeError: If it cannot happen in that phase, which is a bug in this library.
+    """
+    try:
+        return TRANSITIONS[phase][happened]
+    except KeyError:
+        raise RuntimeError(f"unbroken: '{happened.value}' while {phase.value}") from None

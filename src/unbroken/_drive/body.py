@@ -1,0 +1,65 @@
+"""The body of a response, as the caller's HTTP library reads it: bytes from a driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from unbroken._drive.aio import AsyncDriver
+    from unbroken._drive.sync import Driver
+
+__all__ = ["AsyncBody", "Body"]
+
+
+class Body:
+    """A class, not a generator: it can be closed before it is read, and from another thread.
+
+    Args:
+        driver: What reads the stream.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = self._driver.read()
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """End the call, and close its connection."""
+        self._driver.close()
+
+    def __del__(self) -> None:
+        self._driver.close()
+
+
+class AsyncBody:
+    """A class, not a generator: it can be closed before it is read, and from another task.
+
+    Args:
+        driver: What reads the stream.
+    """
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._driver.read()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """End the call, and close its connection."""
+        await self._driver.close()
+
+    def __del__(self) -> None:
+        self._driver.abandon()

@@ -1,0 +1,177 @@
+"""What is the same in `httpx` and `httpx2`, told by names, so that neither has to be imported.
+
+`anthropic` 0.x stands on `httpx`, 1.x and 2.x on `httpx2`; both have the same classes.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import anthropic
+
+from unbroken._core.call import Loss
+from unbroken._core.failures import Failure, FailureKind, classify, error_in, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from types import ModuleType
+
+    from unbroken.errors import StreamInterrupted
+
+__all__ = [
+    "bare_request",
+    "http_loss",
+    "library_of",
+    "raising_response",
+    "spliced_response",
+    "transport_failure",
+]
+
+# Classes of httpx and httpx2 by name: the first one found among an exception's bases decides.
+_KINDS = {
+    "ConnectError": FailureKind.UNREACHABLE,
+    "ConnectTimeout": FailureKind.UNREACHABLE,
+    "PoolTimeout": FailureKind.UNREACHABLE,
+    "ProxyError": FailureKind.UNREACHABLE,
+    "TimeoutException": FailureKind.STALLED,
+    "UnsupportedProtocol": FailureKind.REJECTED,
+    "LocalProtocolError": FailureKind.REJECTED,
+    "TransportError": FailureKind.DROPPED,
+    "DecodingError": FailureKind.DROPPED,
+    "StreamError": FailureKind.DROPPED,
+    # What other transports raise.
+    "ConnectionRefusedError": FailureKind.UNREACHABLE,
+    "gaierror": FailureKind.UNREACHABLE,
+    "TimeoutError": FailureKind.STALLED,
+    "OSError": FailureKind.DROPPED,
+}
+
+
+def transport_failure(error: BaseException) -> Failure | None:
+    """What an exception of a connection means; None if it is no such exception."""
+    for cls in type(error).__mro__:
+        kind = _KINDS.get(cls.__name__)
+        if kind is not None:
+            return Failure(kind, type(error).__name__)
+    return None
+
+
+def http_loss(response: Any, body: bytes, wall_time: float) -> Loss:
+    """What a response with an error status means.
+
+    Args:
+        response: The response.
+        body: Its body.
+        wall_time: Seconds since the epoch.
+    """
+    status = response.status_code
+    error_type, code, message = error_in(body)
+    says = response.headers.get("x-should-retry")
+    failure = Failure(
+        classify(status, error_type, code),
+        f"HTTP status {status}",
+        status=status,
+        error_type=error_type,
+        error_code=code,
+        retry_after=retry_after(response.headers, wall_time),
+        should_retry={"true": True, "false": False}.get(says),
+    )
+    return Loss(failure, origin=response, message=message)
+
+
+def library_of(thing: object) -> ModuleType:
+    """The library, `httpx` or `httpx2`, that an object of it comes from."""
+    for cls in (thing if isinstance(thing, type) else type(thing)).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2"):
+            return sys.modules[root]
+    raise TypeError(f"{type(thing).__name__} is of neither httpx nor httpx2")
+
+
+def bare_request(method: str, url: str) -> Any:
+    """A request with a method and a URL without its query, and nothing else."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    bare = urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return _sdk_library().Request(method, bare)
+
+
+@functools.cache
+def _sdk_library() -> ModuleType:
+    """The library that the installed `anthropic` stands on."""
+    return library_of(anthropic.DefaultHttpxClient)
+
+
+@functools.cache
+def _body_class(body: type, base: type) -> type:
+    """A body of ours that the library takes for one of its own."""
+    return type(body.__name__, (body, base), {})
+
+
+def _body(library: ModuleType, body: type, *args: Any) -> Any:
+    is_async = hasattr(body, "__aiter__")
+    base = library.AsyncByteStream if is_async else library.SyncByteStream
+    return _body_class(body, base)(*args)
+
+
+def spliced_response(response: Any, body: type, driver: Any, extensions: dict[str, Any]) -> Any:
+    """A response like this one, whose body is read through a driver.
+
+    Args:
+        response: The response whose status and headers the caller gets to see.
+        body: The class of the body, made from a driver.
+        driver: What reads it.
+        extensions: What to add to the response's extensions.
+    """
+    headers = [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+    ]
+    return type(response)(
+        response.status_code,
+        headers=headers,
+        stream=_body(library_of(response), body, driver),
+        request=response.request,
+        extensions={**response.extensions, **extensions},
+    )
+
+
+class _Raising:
+    """A body that cannot be read, for threads and for tasks."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _AsyncRaising:
+    """A body that cannot be read, for tasks."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise self._error
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def raising_response(error: StreamInterrupted, *, is_async: bool) -> Any:
+    """A response that an outer retry loop leaves alone, and that raises when it is read."""
+    library = _sdk_library()
+    return library.Response(
+        503,
+        headers={"x-should-retry": "false"},
+        stream=_body(library, _AsyncRaising if is_async else _Raising, error),
+        request=error.request,
+    )

@@ -1,0 +1,150 @@
+"""Every private or version-dependent fact of the `anthropic` SDK, in one place.
+
+What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
+`max_retries`, `base_url`, `_make_status_error_from_response`); `options.json_data` and
+`options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+from anthropic.types import Message
+from anthropic.types.beta import BetaMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "body_of",
+    "client_of",
+    "eager_tool_input",
+    "is_beta",
+    "is_message_call",
+    "message_of",
+    "next_request",
+    "status_error",
+    "timeout_of",
+    "with_read_timeout",
+]
+
+_DEPTH = 32
+_EAGER_HEADER = "fine-grained-tool-streaming-"
+
+
+def is_message_call(request: anthropic.APIRequest) -> bool:
+    """Whether it creates a message. Bedrock and Vertex rewrite the path below the middleware."""
+    path = request.url.partition("?")[0].rstrip("/")
+    return request.method.lower() == "post" and path == "/v1/messages"
+
+
+def is_beta(request: anthropic.APIRequest) -> bool:
+    """Whether it was made through `client.beta`."""
+    qualifiers = getattr(request.options, "qualifiers", None) or {}
+    return "beta=true" in request.url or "beta" in qualifiers
+
+
+def body_of(request: anthropic.APIRequest) -> Any:
+    """The JSON body as it is sent: 0.x merges `extra_body` into it below the middleware."""
+    extra = getattr(request.options, "extra_json", None)
+    if extra and isinstance(request.json, dict):
+        return {**request.json, **extra}
+    return request.json
+
+
+def next_request(
+    request: anthropic.APIRequest, body: Any, number: int, timeout: Any
+) -> anthropic.APIRequest:
+    """The request for an attempt.
+
+    Args:
+        request: The caller's request.
+        body: The body of the attempt.
+        number: The attempt's number in the call, from 1.
+        timeout: What to wait for at most, or None to leave that as it is.
+    """
+    bare = copy.copy(request)
+    bare.options = copy.copy(request.options)
+    # copy() copies the body deeply, so it gets to see none.
+    bare.options.json_data = bare.options.extra_json = None
+    attempt = bare.copy() if timeout is None else bare.copy(timeout=timeout)
+    attempt.options.json_data = body
+    attempt.retries_taken = request.retries_taken + number - 1
+    return attempt
+
+
+def eager_tool_input(request: anthropic.APIRequest, body: Mapping[str, Any]) -> set[str]:
+    """The tools whose input the caller asked for as it comes, unchecked: as types of blocks."""
+    headers = {name.lower(): str(value) for name, value in dict(request.headers).items()}
+    if _EAGER_HEADER in headers.get("anthropic-beta", ""):
+        return {"tool_use"}
+    tools = (tool for tool in body.get("tools") or () if isinstance(tool, dict))
+    return {f"tool_use {t.get('name')}" for t in tools if t.get("eager_input_streaming")}
+
+
+def client_of(call_next: Callable[..., Any]) -> Any:
+    """The client that a middleware's `call_next` belongs to; None if it cannot be told."""
+    seen: list[Any] = [call_next]
+    for found in seen:
+        if hasattr(found, "_make_status_error_from_response"):
+            return found
+        cells = getattr(found, "__closure__", None) or ()
+        seen += [cell.cell_contents for cell in cells][: _DEPTH - len(seen)]
+    return None
+
+
+def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
+    """The SDK's own error for a response; None if it cannot be made."""
+    if client is None:
+        return None
+    error: anthropic.APIStatusError = client._make_status_error_from_response(response)  # noqa: SLF001
+    return error
+
+
+def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
+    """The timeouts of a request, and whether the caller set them; None if they cannot be told."""
+    timeout: Any = request.timeout
+    is_set = not isinstance(timeout, anthropic.NotGiven)
+    if not is_set:
+        if client is None:
+            return None, True
+        timeout = client.timeout
+        is_set = timeout != anthropic.DEFAULT_TIMEOUT
+    return timeout if isinstance(timeout, anthropic.Timeout) else anthropic.Timeout(timeout), is_set
+
+
+def with_read_timeout(timeout: anthropic.Timeout, seconds: float | None) -> anthropic.Timeout:
+    """The same timeouts, but for reading."""
+    return anthropic.Timeout(
+        connect=timeout.connect, read=seconds, write=timeout.write, pool=timeout.pool
+    )
+
+
+def message_of(data: dict[str, Any], *, beta: bool) -> Message | BetaMessage:
+    """A message of the SDK from the JSON that is one, even if it is not finished."""
+    return (BetaMessage if beta else Message).construct(**data)
+
+
+def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:
+    """Whether the SDK would try again itself, if it were given an error that it retries."""
+    most: Any = request.max_retries
+    if isinstance(most, anthropic.NotGiven):
+        most = getattr(client, "max_retries", None)
+    return most is None or request.retries_taken < most
+
+
+def api_response(
+    request: anthropic.APIRequest, client: Any, http_response: Any, *, is_async: bool
+) -> Any:
+    """What a middleware returns for an HTTP response of its own."""
+    cls: Any = anthropic.AsyncAPIResponse if is_async else anthropic.APIResponse
+    return cls(
+        raw=http_response,
+        cast_to=request.cast_to,
+        client=client,
+        stream=request.stream,
+        stream_cls=request.stream_cls,
+        options=request.options,
+    )

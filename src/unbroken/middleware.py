@@ -1,0 +1,153 @@
+"""The SDK's door: a middleware for clients of the `anthropic` SDK, and `wrap()`, which adds it.
+
+It knows how to send a request through the SDK and how to hand back what the caller expects. What to
+send, when, and what to make of the answer is decided in `unbroken._core`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import anthropic
+
+from unbroken import _http
+from unbroken._core.models import Prefill
+from unbroken._core.policy import Policy, current_policy
+from unbroken._core.states import Phase
+from unbroken._drive.aio import AsyncDriver
+from unbroken._drive.body import AsyncBody, Body
+from unbroken._drive.clock import SystemAsyncClock, SystemClock
+from unbroken._drive.sync import Driver
+from unbroken._observers import AsyncCallObserver, CallObserver
+from unbroken._report import EXTENSION
+from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
+from unbroken.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unbroken._drive.clock import AsyncClock, Clock
+
+__all__ = ["RecoveryMiddleware", "wrap"]
+
+ClientT = TypeVar("ClientT", bound="anthropic.Anthropic | anthropic.AsyncAnthropic")
+
+
+class RecoveryMiddleware(anthropic.Middleware):
+    """Saves the answers of the client whose middleware it is.
+
+    `wrap()` adds it to a client that exists; give it to the constructor where a library builds the
+    client. Switch the SDK's own retries off then (`max_retries=0`), or the two take turns.
+
+    Args:
+        policy: When to try again, how long to wait, and when to stop.
+        tracer_provider: Makes the spans; the global one if it is None.
+        meter_provider: Makes the metrics; the global one if it is None.
+        on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
+            coroutine function. What it raises is logged, and goes no further.
+        clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+
+    Raises:
+        ValueError: If `policy` is not a `Policy`, or `on_event` cannot be called.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        tracer_provider: Any = None,
+        meter_provider: Any = None,
+        on_event: Callable[[Any], Any] | None = None,
+        clock: Any = None,
+    ) -> None:
+        if policy is not None and not isinstance(policy, Policy):
+            raise ValueError(f"policy must be a Policy, not {policy!r}")
+        if on_event is not None and not callable(on_event):
+            raise ValueError(f"on_event must be a function, not {on_event!r}")
+        self.policy = Policy() if policy is None else policy
+        """The policy of calls outside every `override()`."""
+        self._telemetry = Telemetry(tracer_provider, meter_provider)
+        self._on_event = on_event
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._async_clock: AsyncClock = SystemAsyncClock() if clock is None else clock
+        self._prefill = Prefill()
+
+    def handle(self, request: Any, call_next: Any) -> Any:
+        """Answer a call of a sync client."""
+        policy = current_policy(self.policy)
+        door = SdkDoor(request, call_next, policy, self._prefill, self._clock)
+        observer = CallObserver(self._telemetry.call(request.method, door.url), self._on_event)
+        driver = Driver(door.machine, door, self._clock, observer)
+        phase = driver.open()
+        if phase is Phase.LOST:
+            return door.give_up()
+        return _handed_back(door, driver, phase, Body)
+
+    async def handle_async(self, request: Any, call_next: Any) -> Any:
+        """Answer a call of an async client."""
+        policy = current_policy(self.policy)
+        door = AsyncSdkDoor(request, call_next, policy, self._prefill, self._async_clock)
+        observer = AsyncCallObserver(self._telemetry.call(request.method, door.url), self._on_event)
+        driver = AsyncDriver(door.machine, door, self._async_clock, observer)
+        phase = await driver.open()
+        if phase is Phase.LOST:
+            return door.give_up()
+        return _handed_back(door, driver, phase, AsyncBody)
+
+
+def _handed_back(
+    door: SdkDoor | AsyncSdkDoor, driver: Driver | AsyncDriver, phase: Phase, body: type
+) -> Any:
+    """The response for the caller, read through the driver if it is a stream."""
+    upstream: Any = driver.upstream
+    response, http = upstream.response, upstream.http
+    extensions = {EXTENSION: door.reporter}
+    if phase is Phase.READING:
+        response.http_response = _http.spliced_response(http, body, driver, extensions)
+    elif http is not None:
+        http.extensions.update(extensions)
+    return response
+
+
+def wrap(
+    client: ClientT,
+    policy: Policy | None = None,
+    *,
+    tracer_provider: Any = None,
+    meter_provider: Any = None,
+    on_event: Callable[[Any], Any] | None = None,
+    clock: Any = None,
+) -> ClientT:
+    """Give a client answers that reach their end.
+
+    The result is a client of the same class, with one more middleware and with the SDK's own
+    retries off. It shares the connections of the given client, which stays as it is. Wrapping a
+    wrapped client replaces what it was wrapped with.
+
+    Args:
+        client: A sync or async client of the `anthropic` SDK, of any of its classes.
+        policy: When to try again, how long to wait, and when to stop.
+        tracer_provider: Makes the spans; the global one if it is None.
+        meter_provider: Makes the metrics; the global one if it is None.
+        on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
+            coroutine function. What it raises is logged, and goes no further.
+        clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+
+    Raises:
+        TypeError: If `client` is no client of the SDK.
+        ValueError: If `policy` is not a `Policy`, or `on_event` cannot be called.
+    """
+    if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
+        raise TypeError(
+            f"client must be a client of anthropic 0.108 or later, not {type(client).__name__}"
+        )
+    recovery = RecoveryMiddleware(
+        policy,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+        on_event=on_event,
+        clock=clock,
+    )
+    others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
+    wrapped = client.with_options(middleware=[*others, recovery], max_retries=0)
+    return cast("ClientT", wrapped)

@@ -1,0 +1,33 @@
+"""Test an application against the failures of the Claude API, without the API.
+
+`FaultServer` is a Claude Messages API on a loopback socket. It is strict about what the real one
+refuses, says what a test tells it to say, and fails where and how the test wants:
+
+    import anthropic
+    from unbroken.testing import FaultServer, faults
+
+    def test_my_app():
+        with FaultServer("Once upon a time ...", faults=[faults.reset(after_chars=9)]) as server:
+            client = anthropic.Anthropic(base_url=server.url, api_key="test")
+            ...
+
+`faults` are what goes wrong, `answers` the content blocks that the model means to say, and `voices`
+the ways in which a model goes on when it is asked to. Everything here is the standard library only.
+"""
+
+from unbroken.testing import answers, faults, voices
+from unbroken.testing.answers import Answer
+from unbroken.testing.server import FaultServer, Request
+from unbroken.testing.tokens import count_tokens
+from unbroken.testing.voices import Continuation
+
+__all__ = [
+    "Answer",
+    "Continuation",
+    "FaultServer",
+    "Request",
+    "answers",
+    "count_tokens",
+    "faults",
+    "voices",
+]
