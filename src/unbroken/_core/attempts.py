@@ -48,6 +48,7 @@ class Attempt:
         failure: Why it failed or was interrupted.
         status: The HTTP status of its response, if there was one.
         request_id: The `request-id` header of its response, if there was one.
+        begun: Seconds from the beginning of the call to its own.
         waited: Seconds between the failure before it and this attempt, by the policy.
         received_chars: Characters of content that it brought: text, thinking, tool input.
         usage: The tokens it was billed, as far as they are known.
@@ -61,6 +62,7 @@ class Attempt:
     failure: Failure | None = None
     status: int | None = None
     request_id: str | None = None
+    begun: float = 0.0
     waited: float = 0.0
     received_chars: int = 0
     usage: Usage | None = None

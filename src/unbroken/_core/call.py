@@ -18,8 +18,11 @@ from unbroken._core.events import (
     Waiting,
 )
 from unbroken._core.states import Input, Phase, after
+from unbroken._core.usage import AttemptUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from unbroken._core.failures import Failure
     from unbroken._core.policy import Policy
     from unbroken._core.usage import Usage
@@ -70,6 +73,7 @@ class Call:
         """Seconds to wait before the next attempt."""
         self.delivered = False
         """Whether the caller has been given anything."""
+        self._answer: dict[str, Any] = {}
         self._begun = now
         self._attempt_begun = now
 
@@ -90,7 +94,7 @@ class Call:
         number = self.bounds.attempt()
         if number == 1:
             kind = AttemptKind.INITIAL
-        self.attempts.append(Attempt(number, kind, waited=self.wait))
+        self.attempts.append(Attempt(number, kind, begun=now - self._begun, waited=self.wait))
         self._attempt_begun = now
         self.emit(AttemptStarted)
 
@@ -146,9 +150,21 @@ class Call:
         self._end_attempt(loss, now)
         self._complete(Input.FINISHED, now)
 
+    def answered(self, message: Mapping[str, Any]) -> None:
+        """The caller gets this message; what stands around its words goes into the last event."""
+        usage, counts = AttemptUsage(), message.get("usage")
+        usage.counted(counts if isinstance(counts, dict) else None)
+        self._answer = {
+            "message_id": message.get("id"),
+            "served_by": message.get("model"),
+            "stop_reason": message.get("stop_reason"),
+            "usage": usage.billed(),
+        }
+
     def succeeded(self, now: float) -> None:
         """The attempt brought the answer to its end."""
-        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        usage = self.attempt.usage or self._answer.get("usage")
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun, usage=usage)
         happened = Input.FINISHED if self.phase is Phase.READING else Input.ANSWERED
         if self.policy.budget is not None:
             self.policy.budget.succeeded(now)
@@ -189,7 +205,8 @@ class Call:
 
     def _complete(self, happened: Input, now: float) -> None:
         self.phase = after(self.phase, happened)
-        self.emit(Completed, attempts=tuple(self.attempts), seconds=now - self._begun)
+        seconds = now - self._begun
+        self.emit(Completed, attempts=tuple(self.attempts), seconds=seconds, **self._answer)
 
     def take_events(self) -> list[RecoveryEvent]:
         """What happened since this was last asked."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from unbroken._core.attempts import Attempt
     from unbroken._core.bounds import Reason
     from unbroken._core.failures import Failure
+    from unbroken._core.usage import Usage
 
 __all__ = [
     "AttemptFailed",
@@ -85,10 +86,18 @@ class Completed(RecoveryEvent):
     Attributes:
         attempts: All its attempts.
         seconds: How long the call took.
+        message_id: The id of the message that the caller got, if it is a message.
+        served_by: The model that the message names.
+        stop_reason: Why the model stopped.
+        usage: The tokens of the one message, as the caller is told them.
     """
 
     attempts: tuple[Attempt, ...]
     seconds: float
+    message_id: str | None = None
+    served_by: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ class ServerSentEvents:
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete, each with its blank line."""
-        if not self._rest and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+        is_one = data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2
+        if is_one and not self._rest and b"\r" not in data:
             return [data]
         self._rest += data
         frames = []

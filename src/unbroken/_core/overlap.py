@@ -70,6 +70,10 @@ class Known:
     def __init__(self, text: str, expected: tuple[str, ...]) -> None:
         self.text = fold(text.strip())
         self._expected = [folded for part in expected if (folded := fold(part.strip()))]
+        # What holds all of the likeliest part is proof enough, be that ever so short.
+        self._enough = min(
+            [PROOF, *(len(part) for part in self._expected[:1] if len(part) >= _WORD)]
+        )
 
     def holds(self, said: str) -> bool:
         """Whether it has these words, with more of them to come."""
@@ -93,7 +97,7 @@ class Known:
         """
         lengths = [n for n in range(len(said), 0, -1) if self.text.endswith(said[:n])]
         counted = [
-            n for n in lengths if n >= PROOF or said[:n] in self._expected
+            n for n in lengths if n >= self._enough or said[:n] in self._expected
             or (words and n >= _WORD and self._begins_a_word(n))
         ]  # fmt: skip
         if counted and _is_periodic(said[: counted[0]]):

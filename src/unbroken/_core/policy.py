@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tenacity import RetryCallState, wait_chain, wait_fixed, wait_none, wait_random
 
+from unbroken._core import environment
 from unbroken._core.budget import RetryBudget
 from unbroken._core.failures import FailureKind
 from unbroken._core.validation import Checks
@@ -209,6 +211,34 @@ class Policy:
             TypeError: If there is no such field.
         """
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Make the policy that `UNBROKEN_*` variables describe; the defaults where none is set.
+
+        There is one for each field but `rules`, such as `UNBROKEN_MAX_ATTEMPTS=5` or
+        `UNBROKEN_DEADLINE=none`; `UNBROKEN_BUDGET` takes the capacity, or `off`. For each kind of
+        failure, `UNBROKEN_RETRY_CONFLICT=true` or `=false` says whether it is retried. A variable
+        that is empty counts as not set.
+
+        Args:
+            environ: The variables; `os.environ` if it is None.
+
+        Raises:
+            ValueError: If a variable has a wrong value, or no such variable exists; it names each.
+        """
+        environ = os.environ if environ is None else environ
+        fields, switches = environment.read(environ, lambda field, value: cls(**{field: value}))
+        rules = {kind: _switched(kind, retry=retry) for kind, retry in switches.items()}
+        return cls(**fields, rules=rules)
+
+
+def _switched(kind: FailureKind, *, retry: bool) -> Rule:
+    """The rule of a kind that somebody wants to be retried, or not."""
+    if not retry:
+        return _FAIL
+    rule = DEFAULT_RULES[kind]
+    return rule if rule.retry else _EXPONENTIAL
 
 
 _override: ContextVar[Policy | None] = ContextVar("unbroken.override", default=None)

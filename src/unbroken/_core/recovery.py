@@ -22,6 +22,7 @@ from unbroken._core.states import Phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from unbroken._core.blocks import Block
     from unbroken._core.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
@@ -174,8 +175,10 @@ class Recovery:
             return self._finish(self.splice.finish(), now)
         plan = self._next_plan()
         if plan is END_TURN:
+            out = self.splice.finish_as("tool_use")
+            self._tell_answer()
             self.call.ended_short(loss, now)
-            return self.splice.finish_as("tool_use")
+            return out
         self.call.failed(loss, now, refusal=plan if isinstance(plan, Reason) else None)
         if isinstance(plan, Plan):
             self.plan = plan
@@ -208,12 +211,22 @@ class Recovery:
         """The turns that produced the answer."""
         if self.splice is None:
             return ()
-        rest = self.splice.received if self._reading.continues else self.splice.blocks
-        asked = () if self._reading.prefill else self._reading.turns
-        if self._reading.prefill:
-            rest = self.splice.blocks
-        content = Delivered(rest, None).turn()
+        goes_on = self._reading.continues and not self._reading.prefill
+        asked = self._reading.turns if goes_on else ()
+        content = Delivered(self._received() if goes_on else self.splice.blocks, None).turn()
         return (*asked, {"role": "assistant", "content": content}) if content else asked
+
+    def _received(self) -> list[Block]:
+        """What the last continuation brought, without what was held back when it broke off."""
+        assert self.splice is not None
+        delivered = set(map(id, self.splice.blocks))
+        return [
+            block
+            for block in self.splice.received
+            if block.handling is Handling.TEXT
+            or id(block) in delivered
+            or (block.handling is Handling.THINKING and block.closed)
+        ]
 
     # Reading
 
@@ -237,6 +250,7 @@ class Recovery:
     def _finish(self, piece: bytes, now: float) -> bytes:
         self._close_books()
         self._progress(now)
+        self._tell_answer()
         self.call.succeeded(now)
         return piece
 
@@ -303,6 +317,13 @@ class Recovery:
         )
 
     # Counting
+
+    def _tell_answer(self) -> None:
+        """Tell the call what stands around the words of the message."""
+        assert self.splice is not None
+        message, end = self.splice.message or {}, self.splice.end or {}
+        usage = {**(message.get("usage") or {}), **(end.get("usage") or {})}
+        self.call.answered({**message, **(end.get("delta") or {}), "usage": usage})
 
     def _close_books(self) -> None:
         """Write down what the attempt brought."""

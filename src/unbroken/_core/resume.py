@@ -116,20 +116,18 @@ class Delivered:
 
     def turn(self) -> list[dict[str, Any]]:
         """The content of an assistant turn that holds it all."""
-        content = (_sendable(block.content()) for block in self.blocks)
-        return [block for block in content if not _is_blank(block)]
+        return _turn([_sendable(block.content()) for block in self.blocks])
 
     def partial(self, text_length: int) -> list[dict[str, Any]]:
         """The content of an assistant turn with this many characters of the last texts."""
         texts = self.last_texts()
-        content = Delivered(self.blocks[: len(self.blocks) - len(texts)], None).turn()
+        before = self.blocks[: len(self.blocks) - len(texts)]
+        content = [_sendable(block.content()) for block in before]
         for block in texts:
             text = block.text()[:text_length]
             text_length -= len(text)
-            if text.strip():
-                content.append({**_sendable(block.content()), "text": text})
-        while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
-            content.pop()
+            content.append({**_sendable(block.content()), "text": text})
+        content = _turn(content)
         if content and content[-1]["type"] == "text":
             content[-1]["text"] = content[-1]["text"].rstrip()
         return content
@@ -211,7 +209,10 @@ def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, hea
 def _by_user_turn(
     body: Mapping[str, Any], delivered: Delivered, text: str, continuation: Continuation
 ) -> Plan:
-    parts = cut_for_user_turn(text) if text.strip() else Parts("", "", "")
+    ends_in_text = bool(text.strip())
+    parts = cut_for_user_turn(text) if ends_in_text else Parts("", "", "")
+    if not ends_in_text:
+        text = "".join(block.text() for block in delivered.spoken()).rstrip()
     prompt = _prompt(continuation, text, parts.anchor)
     turns: tuple[dict[str, Any], ...] = (
         {"role": "assistant", "content": delivered.partial(len(parts.sent))},
@@ -221,7 +222,9 @@ def _by_user_turn(
     mark = next((mark for mark in MARKS if mark in asked), None)
     return Plan(
         _appended(body, turns, parts.sent),
-        seam=FreeSeam(text, tail=parts.tail, anchor=parts.anchor, mark=mark),
+        seam=FreeSeam(
+            text, tail=parts.tail, anchor=parts.anchor, mark=mark, may_be_whole=not ends_in_text
+        ),
         continues=True,
         prompt_tokens=len(prompt) // CHARS_PER_TOKEN,
         turns=turns,
@@ -255,6 +258,14 @@ def _appended(
         least = budget + 1 if isinstance(budget, int) else 1
         appended["max_tokens"] = max(limit - spent, min(least, limit), 1)
     return appended
+
+
+def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What of it the API takes as an assistant turn: no blank text, and no thinking at its end."""
+    content = [block for block in content if not _is_blank(block)]
+    while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
+        content.pop()
+    return content
 
 
 def _is_blank(block: Mapping[str, Any]) -> bool:

@@ -56,8 +56,11 @@ class Seam(Protocol):
             SeamError: If it does not go on from what the caller has.
         """
 
+    def end_block(self) -> str:
+        """A text block is over, and the next may go on in its place: return what is decided."""
+
     def end(self) -> str:
-        """The block or the message is over: return what is still held.
+        """The text is over: return what is still held.
 
         Raises:
             SeamError: If what came does not go on from what the caller has.
@@ -111,6 +114,10 @@ class ExactSeam:
         self._seen += len(known)
         return text[len(known) :]
 
+    def end_block(self) -> str:
+        """A text block is over: the known string may go on in the next."""
+        return ""
+
     def end(self) -> str:
         """The text is over: return the white space that is still held."""
         if self.settled:
@@ -129,15 +136,24 @@ class FreeSeam:
         tail: Its end that the request left out, which an exact continuation begins with.
         anchor: Its end that the prompt quoted.
         mark: What the prompt asks for where nothing is left to say, if it does.
+        may_be_whole: Whether the answer may well have been at its end.
     """
 
     settled = False  # the mark may come at any time
 
-    def __init__(self, delivered: str, *, tail: str, anchor: str, mark: str | None) -> None:
+    def __init__(
+        self,
+        delivered: str,
+        *,
+        tail: str,
+        anchor: str,
+        mark: str | None,
+        may_be_whole: bool = False,
+    ) -> None:
         self._mark = _Mark(mark) if mark else None
         self._known = Known(delivered, (tail, anchor))
         self._trail = delivered[len(delivered.rstrip()) :]
-        self._looks_whole = delivered.rstrip().endswith(_FINAL)
+        self._looks_whole = may_be_whole or delivered.rstrip().endswith(_FINAL)
         self._lead = ""
         self._held = ""
         self._places: list[int] = []
@@ -147,8 +163,12 @@ class FreeSeam:
         """Take in text, and return what of it the caller gets now."""
         return self._read(text if self._mark is None else self._mark.strip(text))
 
+    def end_block(self) -> str:
+        """A text block is over: what is held stays so, but for what follows the seam."""
+        return self._read("" if self._mark is None else self._mark.end())
+
     def end(self) -> str:
-        """The block or the message is over: return what is still held."""
+        """The text is over: return what is still held."""
         out = self._read("" if self._mark is None else self._mark.end())
         if self._read != self._pass:
             out += self._decide_now()
@@ -184,13 +204,14 @@ class FreeSeam:
     def _beginnings(self, said: str) -> Iterator[tuple[int, str]]:
         """Where the answer may go on: at once, or after a preamble of any wording."""
         yield 0, said
-        yield from ((at, said[at:]) for at in starts(self._held) if len(said) - at >= _SURE)
+        yield from ((at, said[at:]) for at in starts(self._held) if at < len(said))
 
     def _overlap(self, begins: int, said: str) -> int:
         """How much of the text, from where it begins, the caller has already."""
         goes_straight_on = bool(self._lead) and not self._trail
-        found = self._known.overlap(said, words=not begins and not goes_straight_on)
-        return found if not begins or found >= _SURE else 0
+        certain = begins in (0, after_preamble(self._held))
+        found = self._known.overlap(said, words=certain and not goes_straight_on)
+        return found if certain or found >= _SURE else 0
 
     def _is_other_words(self, said: str) -> bool:
         """Whether it is the answer begun again, which did not come to what the caller has."""

@@ -104,7 +104,8 @@ class Splice:
         self._queue: list[_Held] = []
         self._current: Block | None = None
         self._upstream_index: object = None
-        self._text_start: Event | None = None
+        self._in_text = False
+        self._text_start: Event | None = None  # of the last text block
         self._text: Block | None = None
         self._plain_index: bytes | None = None
         self._plain_block: Block | None = None
@@ -165,8 +166,9 @@ class Splice:
             return b""
         out = self._release(next_began=True)
         if block.handling is Handling.TEXT and not self._queue:
-            self._text_start = event
+            self._text_start, self._in_text = event, True
             return out + self._deliver(str(block.start.get("text") or ""))
+        out += self._end_seam() if self._text_start is not None else b""
         self._seam, self._joins = None, False
         if self._queue or not self._is_live(block):
             self._hold(block, event)
@@ -184,7 +186,7 @@ class Splice:
         block = self._current_at(event)
         delta = event.data["delta"]
         self.received_chars += _content_length(delta)
-        if self._text_start is not None:
+        if self._in_text:
             return self._text_content(block, event, delta)
         block.add(delta)
         if block is self.open:
@@ -198,7 +200,7 @@ class Splice:
         block = self._current_at(event)
         block.closed = True
         self._current = self._plain_index = None
-        if self._text_start is not None:
+        if self._in_text:
             return self._end_text(event)
         if block is self.open:
             self.open = None
@@ -215,9 +217,8 @@ class Splice:
         stop_reason = event.data["delta"].get("stop_reason")
         if stop_reason is None:
             return b""
-        if self._seam is not None:
-            self._seam.end()
-        out = self._release(next_began=True, stop_reason=stop_reason)
+        out = self._end_seam()
+        out += self._release(next_began=True, stop_reason=stop_reason)
         self.end = event.data
         return out
 
@@ -296,14 +297,22 @@ class Splice:
         return self._stop is None or not self.open.is_cited()
 
     def _end_text(self, event: Event) -> bytes:
-        out = self._deliver_joined(self._seam.end()) if self._seam is not None else b""
+        out = self._deliver_joined(self._seam.end_block()) if self._seam is not None else b""
         if not self._continues and not self._joins:
             out += self._open_text()  # an empty block comes to the caller as it came to us
         if self._text is not None:
             out += self._deliver_extras()
             self._stop = self._at(event, len(self.blocks) - 1)
-        self._text = self._text_start = None
+        self._in_text, self._text = False, None
         self._extras.clear()
+        return out
+
+    def _end_seam(self) -> bytes:
+        """No text follows that the seam would wait for."""
+        if self._seam is None:
+            return b""
+        out = self._deliver_joined(self._seam.end())
+        self._seam = self._text = None
         return out
 
     # Blocks
