@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import functools
+import socket
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bare_request",
+    "hang_up",
     "http_loss",
+    "joined_class",
     "library_of",
     "raising_response",
+    "request_id",
     "spliced_response",
     "transport_failure",
 ]
@@ -82,12 +87,35 @@ def http_loss(response: Any, body: bytes, wall_time: float) -> Loss:
     return Loss(failure, origin=response, message=message)
 
 
+def request_id(response: Any) -> str | None:
+    """The id that the service gave to a request; Bedrock has its own name for it."""
+    headers = response.headers
+    found: str | None = headers.get("request-id") or headers.get("x-amzn-requestid")
+    return found
+
+
+def hang_up(response: Any) -> None:
+    """Wake up a thread that waits for more of a body: closing a socket does not.
+
+    A connection of HTTP/2 has other responses on it, and is left alone.
+    """
+    stream = response.extensions.get("network_stream")
+    sock = None if stream is None else stream.get_extra_info("socket")
+    if sock is None or response.is_closed or response.http_version != "HTTP/1.1":
+        return
+    with suppress(OSError):  # the other end was faster
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 def library_of(thing: object) -> ModuleType:
     """The library, `httpx` or `httpx2`, that an object of it comes from."""
-    for cls in (thing if isinstance(thing, type) else type(thing)).__mro__:
-        root = cls.__module__.partition(".")[0]
-        if root in ("httpx", "httpx2"):
-            return sys.modules[root]
+    classes = (thing if isinstance(thing, type) else type(thing)).__mro__
+    for name in ("httpx2", "httpx"):
+        library = sys.modules.get(name)
+        # Not by `__module__`: the SDK renames that of classes which it exports, too.
+        if any(getattr(library, cls.__name__, None) is cls for cls in classes):
+            assert library is not None
+            return library
     raise TypeError(f"{type(thing).__name__} is of neither httpx nor httpx2")
 
 
@@ -105,16 +133,20 @@ def _sdk_library() -> ModuleType:
     return library_of(anthropic.DefaultHttpxClient)
 
 
+def joined_class(ours: Any, base: Any) -> Any:
+    """A class of ours that the library takes for one of its own."""
+    return _joined_class(ours, base)
+
+
 @functools.cache
-def _body_class(body: type, base: type) -> type:
-    """A body of ours that the library takes for one of its own."""
-    return type(body.__name__, (body, base), {})
+def _joined_class(ours: Any, base: Any) -> Any:
+    return type(ours.__name__, (ours, base), {})
 
 
 def _body(library: ModuleType, body: type, *args: Any) -> Any:
     is_async = hasattr(body, "__aiter__")
     base = library.AsyncByteStream if is_async else library.SyncByteStream
-    return _body_class(body, base)(*args)
+    return joined_class(body, base)(*args)
 
 
 def spliced_response(response: Any, body: type, driver: Any, extensions: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ What is private here: the client in the closure of `call_next`, and what is aske
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -15,12 +16,13 @@ from anthropic.types import Message
 from anthropic.types.beta import BetaMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "body_of",
     "client_of",
-    "eager_tool_input",
+    "copy_with",
+    "headers_of",
     "is_beta",
     "is_message_call",
     "message_of",
@@ -31,7 +33,6 @@ __all__ = [
 ]
 
 _DEPTH = 32
-_EAGER_HEADER = "fine-grained-tool-streaming-"
 
 
 def is_message_call(request: anthropic.APIRequest) -> bool:
@@ -75,13 +76,9 @@ def next_request(
     return attempt
 
 
-def eager_tool_input(request: anthropic.APIRequest, body: Mapping[str, Any]) -> set[str]:
-    """The tools whose input the caller asked for as it comes, unchecked: as types of blocks."""
-    headers = {name.lower(): str(value) for name, value in dict(request.headers).items()}
-    if _EAGER_HEADER in headers.get("anthropic-beta", ""):
-        return {"tool_use"}
-    tools = (tool for tool in body.get("tools") or () if isinstance(tool, dict))
-    return {f"tool_use {t.get('name')}" for t in tools if t.get("eager_input_streaming")}
+def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
+    """The headers that the caller set, names in lower case."""
+    return {name.lower(): str(value) for name, value in dict(request.headers).items()}
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:
@@ -93,6 +90,16 @@ def client_of(call_next: Callable[..., Any]) -> Any:
         cells = getattr(found, "__closure__", None) or ()
         seen += [cell.cell_contents for cell in cells][: _DEPTH - len(seen)]
     return None
+
+
+def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
+    """A copy of a client, with this middleware and without retries."""
+    options: dict[str, Any] = {"middleware": middleware, "max_retries": 0}
+    profile = getattr(client, "aws_profile", None)
+    # Before 2.6, a copy of a Bedrock client forgets its profile.
+    if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
+        options["_extra_kwargs"] = {"aws_profile": profile}
+    return client.with_options(**options)
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:

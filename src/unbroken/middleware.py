@@ -6,31 +6,38 @@ send, when, and what to make of the answer is decided in `unbroken._core`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anthropic
 
-from unbroken import _http
-from unbroken._core.models import Prefill
-from unbroken._core.policy import Policy, current_policy
+from unbroken import _http, _sdk
 from unbroken._core.states import Phase
-from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.body import AsyncBody, Body
-from unbroken._drive.clock import SystemAsyncClock, SystemClock
-from unbroken._drive.sync import Driver
-from unbroken._observers import AsyncCallObserver, CallObserver
 from unbroken._report import EXTENSION
 from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
-from unbroken.telemetry import Telemetry
+from unbroken._setup import Setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._core.policy import Policy
+    from unbroken._drive.aio import AsyncDriver
+    from unbroken._drive.sync import Driver
 
 __all__ = ["RecoveryMiddleware", "wrap"]
 
-ClientT = TypeVar("ClientT", bound="anthropic.Anthropic | anthropic.AsyncAnthropic")
+
+class _Client(Protocol):
+    """What the SDK's clients of all platforms have in common."""
+
+    @property
+    def middleware(self) -> Sequence[Any]: ...
+
+    @property
+    def with_options(self) -> Callable[..., Any]: ...
+
+
+ClientT = TypeVar("ClientT", bound=_Client)
 
 
 class RecoveryMiddleware(anthropic.Middleware):
@@ -40,7 +47,8 @@ class RecoveryMiddleware(anthropic.Middleware):
     client. Switch the SDK's own retries off then (`max_retries=0`), or the two take turns.
 
     Args:
-        policy: When to try again, how long to wait, and when to stop.
+        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
+            None.
         tracer_provider: Makes the spans; the global one if it is None.
         meter_provider: Makes the metrics; the global one if it is None.
         on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
@@ -48,7 +56,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, or `on_event` cannot be called.
+        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
+            environment is wrong.
     """
 
     def __init__(
@@ -60,24 +69,24 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Callable[[Any], Any] | None = None,
         clock: Any = None,
     ) -> None:
-        if policy is not None and not isinstance(policy, Policy):
-            raise ValueError(f"policy must be a Policy, not {policy!r}")
-        if on_event is not None and not callable(on_event):
-            raise ValueError(f"on_event must be a function, not {on_event!r}")
-        self.policy = Policy() if policy is None else policy
+        self._setup = Setup(
+            policy,
+            tracer_provider=tracer_provider,
+            meter_provider=meter_provider,
+            on_event=on_event,
+            clock=clock,
+        )
+
+    @property
+    def policy(self) -> Policy:
         """The policy of calls outside every `override()`."""
-        self._telemetry = Telemetry(tracer_provider, meter_provider)
-        self._on_event = on_event
-        self._clock: Clock = SystemClock() if clock is None else clock
-        self._async_clock: AsyncClock = SystemAsyncClock() if clock is None else clock
-        self._prefill = Prefill()
+        return self._setup.policy
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        policy = current_policy(self.policy)
-        door = SdkDoor(request, call_next, policy, self._prefill, self._clock)
-        observer = CallObserver(self._telemetry.call(request.method, door.url), self._on_event)
-        driver = Driver(door.machine, door, self._clock, observer)
+        setup = self._setup
+        door = SdkDoor(request, call_next, setup.call_policy(), setup.prefill, setup.clock)
+        driver = setup.driver(door, request.method)
         phase = driver.open()
         if phase is Phase.LOST:
             return door.give_up()
@@ -85,10 +94,10 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        policy = current_policy(self.policy)
-        door = AsyncSdkDoor(request, call_next, policy, self._prefill, self._async_clock)
-        observer = AsyncCallObserver(self._telemetry.call(request.method, door.url), self._on_event)
-        driver = AsyncDriver(door.machine, door, self._async_clock, observer)
+        setup = self._setup
+        policy = setup.call_policy()
+        door = AsyncSdkDoor(request, call_next, policy, setup.prefill, setup.async_clock)
+        driver = setup.async_driver(door, request.method)
         phase = await driver.open()
         if phase is Phase.LOST:
             return door.give_up()
@@ -126,7 +135,8 @@ def wrap(
 
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
-        policy: When to try again, how long to wait, and when to stop.
+        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
+            None.
         tracer_provider: Makes the spans; the global one if it is None.
         meter_provider: Makes the metrics; the global one if it is None.
         on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
@@ -135,7 +145,8 @@ def wrap(
 
     Raises:
         TypeError: If `client` is no client of the SDK.
-        ValueError: If `policy` is not a `Policy`, or `on_event` cannot be called.
+        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
+            environment is wrong.
     """
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
@@ -149,5 +160,4 @@ def wrap(
         clock=clock,
     )
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
-    wrapped = client.with_options(middleware=[*others, recovery], max_retries=0)
-    return cast("ClientT", wrapped)
+    return cast("ClientT", _sdk.copy_with(client, [*others, recovery]))

@@ -1,4 +1,4 @@
-"""The Messages API without a socket: the machine's requests go to a strict one, and come back cut."""
+"""The Messages API without a socket: a machine asks a strict one, whose answers come back cut."""
 
 from __future__ import annotations
 

@@ -102,13 +102,16 @@ class Known:
         ]  # fmt: skip
         if counted and _is_periodic(said[: counted[0]]):
             # What repeats by itself cannot tell how often; what was asked for can.
-            expected = (len(part) for part in self._expected if said.startswith(part))
-            return next((n for n in expected if n in counted), counted[0])
+            return self.asked(said) or counted[0]
         return counted[0] if counted else 0
 
     def _begins_a_word(self, length: int) -> bool:
         at = len(self.text) - length
         return at == 0 or not (self.text[at - 1].isalnum() and self.text[at].isalnum())
+
+    def asked(self, said: str) -> int:
+        """How many characters at the beginning of `said` are what it was asked to begin with."""
+        return next((len(part) for part in self._expected if said.startswith(part)), 0)
 
     def found_in(self, said: str) -> int:
         """Where its end, as it was asked for, ends in `said`; 0 if it is not there."""

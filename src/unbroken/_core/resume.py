@@ -211,8 +211,6 @@ def _by_user_turn(
 ) -> Plan:
     ends_in_text = bool(text.strip())
     parts = cut_for_user_turn(text) if ends_in_text else Parts("", "", "")
-    if not ends_in_text:
-        text = "".join(block.text() for block in delivered.spoken()).rstrip()
     prompt = _prompt(continuation, text, parts.anchor)
     turns: tuple[dict[str, Any], ...] = (
         {"role": "assistant", "content": delivered.partial(len(parts.sent))},

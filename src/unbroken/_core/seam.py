@@ -188,7 +188,10 @@ class FreeSeam:
         said = fold(self._held)
         for begins, rest in self._beginnings(said):
             if self._known.holds(rest):
-                return self._begin_to_follow(rest.rstrip()) if len(said) > HELD else ""
+                if len(said) <= HELD:
+                    return ""
+                asked = self._known.asked(rest)
+                return self._join(begins + asked) if asked else self._begin_to_follow(rest.rstrip())
             overlap = self._overlap(begins, rest)
             if overlap:
                 return self._join(begins + overlap)

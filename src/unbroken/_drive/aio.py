@@ -61,6 +61,8 @@ class AsyncDriver:
         call = self._machine.call
         out = b""
         try:
+            if call.events:
+                await self._tell()
             while not out:
                 if self._closing:
                     raise self._door.closed()
@@ -154,9 +156,9 @@ class AsyncDriver:
                 out = machine.ended(now)
         if call.phase in (Phase.WAITING, Phase.LOST):
             await self._release()
-        if call.events:
+        if not out:
             await self._tell()
-        return out
+        return out  # what happened is told when the caller has had this
 
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""

@@ -60,6 +60,8 @@ class Driver:
         call = self._machine.call
         out = b""
         try:
+            if call.events:
+                self._tell()
             while not out:
                 if self._closing:
                     raise self._door.closed()
@@ -148,9 +150,9 @@ class Driver:
                 out = machine.ended(now)
         if call.phase in (Phase.WAITING, Phase.LOST):
             self._release()
-        if call.events:
+        if not out:
             self._tell()
-        return out
+        return out  # what happened is told when the caller has had this
 
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""

@@ -227,10 +227,12 @@ def _anchor(asked: Continuation) -> tuple[int, int] | None:
     low = max(0, asked.said - _AROUND_THE_SEAM)
     window, places = _plain(asked.answer[low : asked.said + _AROUND_THE_SEAM])
     prompt, _ = _plain(asked.prompt or "")
-    best = (0, 0)
-    for end in range(1, len(window) + 1):
-        best = max(best, (_quoted_length(window[:end], prompt), end))
-    length, end = best
+    ends = [end for end in range(1, len(window) + 1) if window[end - 1] != " "]
+    found = [(_quoted_length(window[:end], prompt), end) for end in ends]
+    # Of words that stand there several times, those that end nearest to the partial are meant.
+    length, end = max(
+        found, key=lambda f: (f[0], -abs(low + places[f[1] - 1] - asked.said)), default=(0, 0)
+    )
     if length < _SHORTEST_ANCHOR:
         return None
     return low + places[end - length], low + places[end - 1] + 1

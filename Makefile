@@ -1,0 +1,30 @@
+# Needs make and Python 3.11 or later. Everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: test demo clean
+
+test: $(VENV)/dev.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+demo: $(VENV)/package.installed
+	@$(BIN)/unbroken demo $(ARGS)
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/package.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	$(PIP) install --quiet --editable .
+	touch $@
+
+$(VENV)/dev.installed: $(VENV)/package.installed
+	$(PIP) install --quiet --group dev
+	touch $@

@@ -1,0 +1,8 @@
+"""`python -m unbroken` is the command `unbroken`."""
+
+import sys
+
+from unbroken.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

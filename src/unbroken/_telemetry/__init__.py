@@ -1,0 +1,1 @@
+"""The parts of `unbroken.telemetry`: what spans, metrics and log lines are made of."""

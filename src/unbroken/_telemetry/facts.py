@@ -1,0 +1,120 @@
+"""What spans, metrics and log lines say alike of a call, told from its events."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from unbroken._core.attempts import Outcome
+from unbroken._core.events import Completed, GaveUp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbroken._core.attempts import Attempt
+    from unbroken._core.events import Cancelled
+    from unbroken._core.failures import Failure
+    from unbroken._core.usage import Usage
+
+__all__ = [
+    "CallOutcome",
+    "Endpoint",
+    "call_outcome",
+    "error_type",
+    "identifier",
+    "input_tokens",
+    "known",
+    "time_to_first_chunk",
+]
+
+_PORTS = {"http": 80, "https": 443}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+_IDENTIFIER = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a call asks, and whom.
+
+    Attributes:
+        method: The HTTP method, or `_OTHER`.
+        host: The host, if the URL names one.
+        port: The port.
+        creates_message: Whether it asks for a message.
+    """
+
+    method: str
+    host: str | None
+    port: int | None
+    creates_message: bool
+
+    @classmethod
+    def of(cls, method: str, url: str) -> Self:
+        """The endpoint of a request."""
+        method = method.upper()
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        except ValueError:
+            return cls(method, None, None, creates_message=False)
+        asks = method == "POST" and parts.path.rstrip("/").endswith("/v1/messages")
+        return cls(method if method in _METHODS else "_OTHER", host, port, asks)
+
+
+class CallOutcome(StrEnum):
+    """How a call ended."""
+
+    COMPLETE = "complete"
+    """Its first attempt brought the answer."""
+    SAVED = "saved"
+    """Something failed, and the caller got the whole answer."""
+    FAILED = "failed"
+    """It was given up."""
+    CANCELLED = "cancelled"
+    """The caller closed the stream, dropped it, or cancelled the task."""
+
+
+def call_outcome(end: Completed | GaveUp | Cancelled) -> CallOutcome:
+    """How a call ended, by its last event."""
+    if isinstance(end, GaveUp):
+        return CallOutcome.FAILED
+    if not isinstance(end, Completed):
+        return CallOutcome.CANCELLED
+    unharmed = len(end.attempts) == 1 and end.attempt.outcome is Outcome.COMPLETE
+    return CallOutcome.COMPLETE if unharmed else CallOutcome.SAVED
+
+
+def error_type(failure: Failure) -> str:
+    """The `error.type` of a failure: an HTTP status, the API's type of an event, or our kind."""
+    if failure.status is not None and failure.status >= 400:
+        return str(failure.status)
+    return identifier(failure.error_type) or failure.kind.value
+
+
+def identifier(text: str | None) -> str | None:
+    """A name that came over the wire; None where it is no name but a text of any kind."""
+    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
+
+
+def input_tokens(usage: Usage | None) -> int | None:
+    """All input tokens, cache reads and writes included; None if they are not known."""
+    if usage is None or usage.input_tokens is None:
+        return None
+    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+    return usage.input_tokens + cached
+
+
+def time_to_first_chunk(attempts: Sequence[Attempt]) -> tuple[float, Attempt] | None:
+    """Seconds from the call's beginning to its first event, and the attempt that brought it."""
+    for attempt in attempts:
+        if attempt.first_event is not None:
+            return attempt.begun + attempt.first_event, attempt
+    return None
+
+
+def known(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that have a value."""
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,0 +1,115 @@
+"""The log lines of calls: one for each failure, and one for each call that was saved."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+
+from unbroken._core.bounds import REASONS
+from unbroken._core.events import AttemptFailed, Completed, GaveUp, Resumed, Waiting
+from unbroken._telemetry import names
+from unbroken._telemetry.facts import CallOutcome, call_outcome, error_type, identifier, known
+
+if TYPE_CHECKING:
+    from unbroken._core.events import RecoveryEvent
+
+__all__ = ["CallLog", "logger"]
+
+logger = logging.getLogger("unbroken")
+logger.addHandler(logging.NullHandler())
+
+_FAILURE = (
+    "attempt %(attempt)s of %(model)s failed: %(kind)s "
+    "(status %(status)s, error type %(type)s, code %(code)s, request %(request)s); "
+    "%(next)s [anthropic %(sdk)s]"
+)
+_SAVED = (
+    "answer of %(model)s saved after %(failures)s failure(s): %(attempts)s attempt(s), "
+    "%(kept)s characters kept, %(seconds).1f s, request %(request)s [anthropic %(sdk)s]"
+)
+
+
+class CallLog:
+    """Writes the lines of one call."""
+
+    def __init__(self) -> None:
+        self._failed: AttemptFailed | None = None
+        self._failures = 0
+        self._kept_chars = 0
+
+    def tell(self, event: RecoveryEvent) -> None:
+        """Write a line once it is known what follows a failure, and when a call was saved."""
+        match event:
+            case AttemptFailed():
+                self._failures += 1
+                self._failed = event
+            case Waiting():
+                when = f"in {event.seconds:.1f} s" if event.seconds else "at once"
+                self._log_failure(f"next attempt {when}", {names.WAIT_S: event.seconds})
+            case GaveUp():
+                reason = event.reason.value
+                self._log_failure(f"gave up: {REASONS[event.reason]}", {names.GIVEN_UP: reason})
+            case Resumed():
+                self._kept_chars = event.kept_chars
+            case Completed():
+                self._log_failure("the answer is whole without another attempt", {})
+                if call_outcome(event) is CallOutcome.SAVED:
+                    self._log_saved(event)
+
+    def _log_failure(self, follows: str, fields: dict[str, Any]) -> None:
+        event, self._failed = self._failed, None
+        if event is None:
+            return
+        attempt, failure = event.attempt, event.failure
+        status = attempt.status or failure.status
+        api_type, code = identifier(failure.error_type), identifier(failure.error_code)
+        request_id = identifier(attempt.request_id)
+        words = {
+            "attempt": attempt.number,
+            "model": event.model or "-",
+            "kind": failure.kind.value,
+            "status": status or "-",
+            "type": api_type or "-",
+            "code": code or "-",
+            "request": request_id or "-",
+            "next": follows,
+            "sdk": anthropic.__version__,
+        }
+        extra = {
+            names.MODEL: event.model,
+            names.ATTEMPT_NUMBER: attempt.number,
+            names.ATTEMPT_KIND: attempt.kind.value,
+            names.FAILURE_KIND: failure.kind.value,
+            names.STATUS_CODE: status,
+            names.ERROR_TYPE: error_type(failure),
+            names.API_ERROR_TYPE: api_type,
+            names.ERROR_CODE: code,
+            names.REQUEST_ID: request_id,
+            names.SDK_VERSION: anthropic.__version__,
+            **fields,
+        }
+        logger.warning(_FAILURE, words, extra=known(extra))
+
+    def _log_saved(self, event: Completed) -> None:
+        request_id = identifier(event.attempt.request_id)
+        words = {
+            "model": event.model or "-",
+            "failures": self._failures,
+            "attempts": len(event.attempts),
+            "kept": self._kept_chars,
+            "seconds": event.seconds,
+            "request": request_id or "-",
+            "sdk": anthropic.__version__,
+        }
+        extra = {
+            names.MODEL: event.model,
+            names.CALL_OUTCOME: CallOutcome.SAVED.value,
+            names.CALL_ATTEMPTS: len(event.attempts),
+            names.CALL_SECONDS: event.seconds,
+            names.KEPT_CHARS: self._kept_chars,
+            names.REQUEST_ID: request_id,
+            names.SDK_VERSION: anthropic.__version__,
+        }
+        logger.info(_SAVED, words, extra=known(extra))

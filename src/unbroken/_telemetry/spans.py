@@ -1,0 +1,204 @@
+"""The spans of one call: one for each attempt, and one for the call where the SDK makes none."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+
+from unbroken._core.attempts import Outcome
+from unbroken._core.bounds import REASONS
+from unbroken._core.events import AttemptFailed, AttemptStarted, Cancelled, Completed, GaveUp
+from unbroken._telemetry import names
+from unbroken._telemetry.facts import (
+    error_type,
+    identifier,
+    input_tokens,
+    known,
+    time_to_first_chunk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+    from unbroken._core.attempts import Attempt
+    from unbroken._core.events import RecoveryEvent
+    from unbroken._core.failures import Failure
+    from unbroken._telemetry.facts import Endpoint
+
+__all__ = ["CallSpans"]
+
+
+class CallSpans:
+    """Makes the spans of one call.
+
+    Attempts may be made in another thread, task or context than the call was begun in, so the
+    context is captured here, and no span stays the current one beyond the sending of a request.
+
+    Args:
+        tracer: Makes the spans.
+        endpoint: What the call asks, and whom.
+    """
+
+    def __init__(self, tracer: Tracer, endpoint: Endpoint) -> None:
+        self._tracer = tracer
+        self._endpoint = endpoint
+        self._context: Context = context.get_current()
+        self._sending = self._context
+        self._call: Span | None = None
+        self._sdk_call: Span | None = None
+        self._attempt: Span | None = None
+        self._links: list[Link] = []
+        self._begun = False
+
+    def tell(self, event: RecoveryEvent) -> None:
+        """Begin and end spans."""
+        match event:
+            case AttemptStarted():
+                self._begin_attempt(event)
+            case AttemptFailed():
+                self._end_attempt(event.attempt)
+            case Completed() | GaveUp() | Cancelled():
+                self._end_attempt(event.attempt)
+                self._end_call(event)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Make the attempt's span the current one."""
+        token = context.attach(self._sending)
+        try:
+            yield
+        finally:
+            context.detach(token)
+
+    # Attempts
+
+    def _begin_attempt(self, event: AttemptStarted) -> None:
+        if not self._begun:
+            self._begin_call(event.model)
+        attempt = event.attempt
+        if self._sdk_call is not None and attempt.number > 1:
+            self._sdk_call.set_attribute(names.RESEND_COUNT, attempt.number - 1)
+        self._attempt = span = self._tracer.start_span(
+            names.ATTEMPT_SPAN,
+            context=self._context,
+            kind=SpanKind.CLIENT,
+            attributes=self._asked(attempt, event.model),
+            links=self._links,
+        )
+        self._links = [Link(span.get_span_context())]
+        self._sending = trace.set_span_in_context(span, self._context)
+
+    def _asked(self, attempt: Attempt, model: str | None) -> dict[str, Any]:
+        return known(
+            {
+                names.REQUEST_METHOD: self._endpoint.method,
+                names.RESEND_COUNT: attempt.number - 1 or None,
+                **self._server(),
+                names.ATTEMPT_NUMBER: attempt.number,
+                names.ATTEMPT_KIND: attempt.kind.value,
+                names.WAIT_S: attempt.waited,
+                names.MODEL: model,
+            }
+        )
+
+    def _server(self) -> dict[str, Any]:
+        return {
+            names.SERVER_ADDRESS: self._endpoint.host,
+            names.SERVER_PORT: self._endpoint.port,
+        }
+
+    def _end_attempt(self, attempt: Attempt) -> None:
+        span, self._attempt = self._attempt, None
+        if span is None:
+            return
+        span.set_attributes(_brought(attempt))
+        if attempt.failure is not None:
+            _fail(span, attempt.failure, attempt.failure.detail)
+        span.end()
+
+    # The call
+
+    def _begin_call(self, model: str | None) -> None:
+        self._begun = True
+        current = trace.get_current_span(self._context)
+        if _is_call_of_sdk(current):
+            self._sdk_call = current
+            return
+        if not self._endpoint.creates_message:
+            return
+        attributes = {
+            names.OPERATION: "chat",
+            names.PROVIDER: "anthropic",
+            names.REQUEST_MODEL: model,
+            **self._server(),
+        }
+        self._call = self._tracer.start_span(
+            f"chat {model}" if model else "chat",
+            context=self._context,
+            kind=SpanKind.CLIENT,
+            attributes=known(attributes),
+        )
+        self._context = trace.set_span_in_context(self._call, self._context)
+
+    def _end_call(self, event: Completed | GaveUp | Cancelled) -> None:
+        span, self._call = self._call, None
+        if span is None:
+            return
+        first = time_to_first_chunk(event.attempts)
+        if first is not None:
+            span.set_attribute(names.TIME_TO_FIRST_CHUNK_ATTRIBUTE, first[0])
+        if isinstance(event, Completed):
+            span.set_attributes(_answered(event))
+        elif isinstance(event, GaveUp):
+            _fail(span, event.failure, f"{event.failure.detail}; {REASONS[event.reason]}")
+        span.end()
+
+
+def _is_call_of_sdk(span: Any) -> bool:
+    """Whether the SDK (1.14 and later) made a span for this call."""
+    scope = getattr(span, "instrumentation_scope", None)
+    return getattr(scope, "name", None) == names.SDK_SCOPE and bool(span.is_recording())
+
+
+def _brought(attempt: Attempt) -> dict[str, Any]:
+    failure, usage = attempt.failure, attempt.usage
+    status = attempt.status if failure is None else attempt.status or failure.status
+    counted = attempt.first_event is not None and attempt.outcome is not Outcome.CANCELLED
+    return known(
+        {
+            names.STATUS_CODE: status,
+            names.ATTEMPT_OUTCOME: None if attempt.outcome is None else attempt.outcome.value,
+            names.REQUEST_ID: identifier(attempt.request_id),
+            names.RECEIVED_CHARS: attempt.received_chars if counted else None,
+            names.ATTEMPT_INPUT_TOKENS: input_tokens(usage),
+            names.ATTEMPT_OUTPUT_TOKENS: None if usage is None else usage.output_tokens,
+        }
+    )
+
+
+def _answered(event: Completed) -> dict[str, Any]:
+    usage = event.usage
+    return known(
+        {
+            names.RESPONSE_ID: event.message_id,
+            names.RESPONSE_MODEL: event.served_by,
+            names.FINISH_REASONS: None if event.stop_reason is None else [event.stop_reason],
+            names.INPUT_TOKENS: input_tokens(usage),
+            names.CACHE_READ_TOKENS: usage and usage.cache_read_input_tokens,
+            names.CACHE_CREATION_TOKENS: usage and usage.cache_creation_input_tokens,
+            names.OUTPUT_TOKENS: usage and usage.output_tokens,
+        }
+    )
+
+
+def _fail(span: Span, failure: Failure, description: str) -> None:
+    span.set_attributes(
+        {names.ERROR_TYPE: error_type(failure), names.FAILURE_KIND: failure.kind.value}
+    )
+    span.set_status(Status(StatusCode.ERROR, description))

@@ -1,0 +1,289 @@
+"""Sends the requests of one call through a transport, and says what their ends mean."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+
+from unbroken import _http
+from unbroken._core.failures import FailureKind
+from unbroken._core.frames import to_json
+from unbroken._door import (
+    CONNECTION,
+    Ask,
+    AsyncHttpUpstream,
+    HttpCall,
+    HttpUpstream,
+    ReadTimeout,
+    explain,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from unbroken._core.call import Call, Loss
+    from unbroken._core.models import Prefill
+    from unbroken._core.policy import Policy
+    from unbroken._core.resume import Plan
+    from unbroken._drive.clock import AsyncClock, Clock
+
+__all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
+
+# Bedrock and Vertex AI have the model in the path, and Bedrock whether to stream.
+_PATH = re.compile(
+    r"/v1/messages/?$"
+    r"|/model/(?P<bedrock>.+)/invoke(?P<streams>-with-response-stream)?$"
+    r"|/publishers/anthropic/models/(?P<vertex>(?!count-tokens)[^/:]+):(?:streamR|r)awPredict$"
+)
+
+
+def may_create_message(request: Any) -> bool:
+    """Whether a request creates a message, as far as its first line and its headers tell."""
+    plain = "content-encoding" not in request.headers
+    return request.method == "POST" and plain and _PATH.search(request.url.path) is not None
+
+
+def ask_of(request: Any) -> Ask | None:
+    """What a request asks for, whose body was read; None if it does not create a message."""
+    path = _PATH.search(request.url.path)
+    body = _json_object(request.content)
+    if path is None or "messages" not in body:
+        return None
+    if path["bedrock"] and "anthropic_version" not in body:
+        return None  # a model that is not Claude
+    model = path["bedrock"] or path["vertex"]
+    return Ask(
+        body={**body, "model": model} if model else body,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        is_message=True,
+        streams=bool(path["streams"] or body.get("stream")),
+        beta=b"beta=true" in request.url.query,
+        timeout=_timeout_of(request),
+    )
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _timeout_of(request: Any) -> ReadTimeout | None:
+    timeout = request.extensions.get("timeout")
+    if not isinstance(timeout, dict):
+        return None
+    ours = timeout in (_default_client(_http.library_of(request))[0], _SDK_TIMEOUT)
+    return ReadTimeout(timeout.get("read"), is_set=not ours)
+
+
+_SDK_TIMEOUT = anthropic.DEFAULT_TIMEOUT.as_dict()
+
+
+@functools.cache
+def _default_client(library: ModuleType) -> tuple[dict[str, float | None], frozenset[str]]:
+    """The timeouts of a client that nobody set any for, and the encodings that it can undo."""
+    with library.Client(transport=library.MockTransport(None), trust_env=False) as client:
+        encodings = client.headers["accept-encoding"].split(",")
+        return client.timeout.as_dict(), frozenset(name.strip() for name in encodings)
+
+
+class _Content:
+    """A body that was read already."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class _SyncContent(_Content):
+    def __iter__(self) -> Any:
+        yield self._content
+
+
+class _AsyncContent(_Content):
+    async def __aiter__(self) -> Any:
+        yield self._content
+
+
+class _TransportCall(HttpCall):
+    """What both doors of a transport know of a call.
+
+    Args:
+        inner: The transport.
+        request: The caller's request.
+        ask: What it asks for.
+        policy: The policy of the call.
+        prefill: What is known of models and prefill.
+        clock: The time.
+    """
+
+    _content_class: type[_Content]
+
+    def __init__(
+        self,
+        inner: Any,
+        request: Any,
+        ask: Ask,
+        policy: Policy,
+        prefill: Prefill,
+        clock: Clock | AsyncClock,
+    ) -> None:
+        self._inner = inner
+        self._request = request
+        self._library = _http.library_of(request)
+        self._began: HttpUpstream | AsyncHttpUpstream | None = None
+        if request.headers.get("authorization", "").startswith("AWS4-"):
+            policy = policy.replace(continuation="off")  # the signature covers the body
+        super().__init__(ask, policy, prefill, clock)
+        self.url = str(request.url)
+        """The URL that requests go to."""
+
+    # Requests
+
+    def _next_request(self, plan: Plan, call: Call) -> Any:
+        extensions = self._extensions(call)
+        if plan.body is self._ask.body and extensions is self._request.extensions:
+            return self._request
+        content = self._content(plan)
+        headers = self._request.headers.copy()
+        headers.pop("transfer-encoding", None)
+        headers["content-length"] = str(len(content))
+        return self._library.Request(
+            self._request.method,
+            self._request.url,
+            headers=headers,
+            content=content,
+            extensions=extensions,
+        )
+
+    def _content(self, plan: Plan) -> bytes:
+        if plan.body is self._ask.body:
+            content: bytes = self._request.content
+            return content
+        body = dict(plan.body)
+        if "model" not in json.loads(self._request.content):
+            body.pop("model", None)
+        return to_json(body)
+
+    def _extensions(self, call: Call) -> Any:
+        extensions = self._request.extensions
+        if self._ask.timeout is None:
+            return extensions
+        read = self._read_timeout(call)
+        if read == self._ask.timeout.seconds:
+            return extensions
+        return {**extensions, "timeout": {**extensions["timeout"], "read": read}}
+
+    # Responses
+
+    def _can_read(self, http: Any) -> bool:
+        """Whether the body can be decompressed; otherwise it is passed on as it came."""
+        encodings = http.headers.get("content-encoding", "identity").lower().split(",")
+        known = _default_client(self._library)[1] | {"identity"}
+        return known.issuperset(name.strip() for name in encodings)
+
+    def unread(self, http: Any) -> Any:
+        """The response for the caller, whose client wants to read and close it itself."""
+        if not (self._can_read(http) and self._is_read_whole(http)):
+            return http
+        return _http.spliced_response(http, self._content_class, http.content, {})
+
+    def loss(self, error: Exception) -> Loss:
+        """Tell what an exception of `send()` or of a body means."""
+        return self._exception_loss(error, error)
+
+    # What the caller gets to see of a lost call
+
+    def give_up(self) -> Any:
+        """Return the error response of a call of which nothing was returned yet, or raise."""
+        speaker = self.machine.call.speaker
+        if self._is_response(speaker):
+            return self.unread(self._given_up(speaker.origin))
+        raise self._error(speaker)
+
+    def surface(self, call: Call) -> bytes:
+        """Raise what the caller gets to see of a lost call, or return the frame that says it."""
+        speaker = call.speaker
+        if isinstance(speaker.origin, bytes):
+            return speaker.origin
+        if self._is_response(speaker):
+            return self._error_frame(speaker)
+        raise self._error(speaker)
+
+    def _error_frame(self, loss: Loss) -> bytes:
+        """An HTTP error that ends a stream, said as the API says errors in a stream."""
+        assert self._began is not None
+        failure = loss.failure
+        error = {
+            "type": failure.error_type or "api_error",
+            "message": loss.message or failure.detail,
+        }
+        return self._began.framing().encode("error", {"type": "error", "error": error})
+
+    def closed(self) -> Exception:
+        """What a reader gets after somebody closed the stream."""
+        error: Exception = self._library.StreamClosed()
+        return error
+
+    def _error(self, loss: Loss) -> BaseException:
+        """The library's own exception for a lost connection, with the report on it."""
+        error: Any = loss.error
+        report = self.reporter.report()
+        message = explain(self.machine.call, report)
+        if loss.failure.kind in CONNECTION and not isinstance(error, self._library.HTTPError):
+            stalled = loss.failure.kind is FailureKind.STALLED
+            cls = self._library.ReadTimeout if stalled else self._library.RemoteProtocolError
+            error = cls(message, request=self._request)
+            error.__cause__ = loss.error
+        else:
+            error.add_note(message)
+        error.report = report
+        told: BaseException = error
+        return told
+
+
+class TransportDoor(_TransportCall):
+    """Sends the requests of one call through a sync transport."""
+
+    _content_class = _SyncContent
+
+    def send(self, plan: Plan, call: Call) -> HttpUpstream:
+        """Send a request, and return the response that began."""
+        request = self._next_request(plan, call)
+        http = self._inner.handle_request(request)
+        http.request = request
+        loss, can_read = None, self._can_read(http)
+        if can_read and self._is_read_whole(http):
+            loss = self._loss_of(http, http.read())
+        upstream = HttpUpstream(http, loss, streams=self._resumes and can_read)
+        self._began = self._began or (upstream if loss is None else None)
+        return upstream
+
+
+class AsyncTransportDoor(_TransportCall):
+    """Sends the requests of one call through an async transport."""
+
+    _content_class = _AsyncContent
+
+    async def send(self, plan: Plan, call: Call) -> AsyncHttpUpstream:
+        """Send a request, and return the response that began."""
+        request = self._next_request(plan, call)
+        http = await self._inner.handle_async_request(request)
+        http.request = request
+        loss, can_read = None, self._can_read(http)
+        if can_read and self._is_read_whole(http):
+            loss = self._loss_of(http, await http.aread())
+        upstream = AsyncHttpUpstream(http, loss, streams=self._resumes and can_read)
+        self._began = self._began or (upstream if loss is None else None)
+        return upstream

@@ -1,0 +1,387 @@
+"""Any bytes, cut anywhere: whole frames or the one named error, and never half a frame."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from unbroken._core import frames
+from unbroken._core.frames import FrameError, ServerSentEvents, to_json
+
+if TYPE_CHECKING:
+    from unbroken._core.frames import Event
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+# Half of the frame that comes next.
+TRAILING = b'event: message_stop\ndata: {"type":"messa'
+
+
+def delta_frame(
+    text: str, *, kind: str = "text", index: int = 0, ensure_ascii: bool = False
+) -> bytes:
+    field = {"input_json": "partial_json"}.get(kind, kind)
+    data = {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": f"{kind}_delta", field: text},
+    }
+    return b"event: content_block_delta\ndata: %s\n\n" % json.dumps(
+        data, ensure_ascii=ensure_ascii, separators=(",", ":")
+    ).encode("utf-8", "surrogatepass")
+
+
+def split(*chunks: bytes) -> list[bytes]:
+    framing = ServerSentEvents()
+    return [frame for chunk in chunks for frame in framing.split(chunk)]
+
+
+def one(data: bytes) -> bytes:
+    """The one frame in the data, which is the same whole, byte by byte, and with more behind it."""
+    (frame,) = split(data)
+    framing = ServerSentEvents()
+    for at in range(len(data) - 1):
+        assert framing.split(data[at : at + 1]) == [], f"a frame out of its first {at + 1} bytes"
+    assert framing.split(data[-1:]) == [frame]
+    assert split(data + TRAILING) == [frame]
+    assert split(data[:-1], data[-1:] + TRAILING, b'ge_stop"}\n\n')[0] == frame
+    return frame
+
+
+def decoded(data: bytes) -> Event:
+    event = ServerSentEvents().decode(one(data))
+    assert event is not None
+    assert event.frame == data
+    return event
+
+
+# Splitting and decoding, three ways each
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "payload"),
+    [
+        pytest.param(PING, "ping", {"type": "ping"}, id="an event of the API"),
+        pytest.param(
+            b'event: ping\r\ndata: {"type":"ping"}\r\r', "ping", {"type": "ping"}, id="CRLF and CR"
+        ),
+        pytest.param(b'event: ping\rdata: {"a":1}\r\r', "ping", {"a": 1}, id="CR"),
+        pytest.param(b'event: ping\ndata: {"a":1}\r\r', "ping", {"a": 1}, id="mixed"),
+        pytest.param(b'event:ping\ndata:{"a":1}\n\n', "ping", {"a": 1}, id="no spaces"),
+        pytest.param(
+            b'event: ping\ndata:  {"a":1}\n\n', "ping", {"a": 1}, id="two spaces, one is data"
+        ),
+        pytest.param(
+            b'event: ping\ndata: {"a":\ndata: 1}\n\n', "ping", {"a": 1}, id="data on two lines"
+        ),
+        pytest.param(
+            b'data: {"a":1}\nevent: ping\n\n', "ping", {"a": 1}, id="the name after the data"
+        ),
+        pytest.param(
+            b'id: 7\nretry: 10\nevent: ping\ndata: {"a":1}\n\n', "ping", {"a": 1}, id="id and retry"
+        ),
+        pytest.param(
+            b': hello\nevent: ping\n: there\ndata: {"a":1}\n\n', "ping", {"a": 1}, id="comments"
+        ),
+        pytest.param(
+            b'odd: field\nevent: ping\ndata: {"a":1}\n\n', "ping", {"a": 1}, id="unknown field"
+        ),
+        pytest.param(b'data: {"type":"ping"}\n\n', "ping", {"type": "ping"}, id="unnamed"),
+        pytest.param(
+            b'event: new\ndata: {"type":"old"}\n\n', "new", {"type": "old"}, id="the name wins"
+        ),
+        pytest.param(
+            'event: ping\ndata: {"a":"åäö 日本 🙂"}\n\n'.encode(),
+            "ping",
+            {"a": "åäö 日本 🙂"},
+            id="characters of many bytes",
+        ),
+        pytest.param(
+            b'event: ping\ndata: {"a":"\\ud83d\\ude42\\n"}\n\n', "ping", {"a": "🙂\n"}, id="escapes"
+        ),
+        pytest.param(
+            'event: ping\ndata: {"a":"\u2028\u2029\u0085"}\n\n'.encode(),
+            "ping",
+            {"a": "\u2028\u2029\u0085"},
+            id="line ends that are none in SSE",
+        ),
+    ],
+)
+def test_a_frame_is_read(data, name, payload):
+    event = decoded(data)
+    assert (event.name, event.data) == (name, payload)
+
+
+def test_crlf_frames_come_whole_whatever_the_cut():
+    data = b'event: ping\r\ndata: {"a":1}\r\n\r\n'
+    for at in range(len(data) + 1):
+        assert b"".join(split(data[:at], data[at:], data)) == data * 2
+        events = [ServerSentEvents().decode(frame) for frame in split(data[:at], data[at:], data)]
+        payloads = [event.data for event in events if event is not None]
+        assert payloads == [{"a": 1}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b": a comment\n\n", id="comment"),
+        pytest.param(b":\n\n", id="empty comment"),
+        pytest.param(b"event: ping\n\n", id="event without data"),
+        pytest.param(b"id: 7\n\n", id="id alone"),
+        pytest.param(b"retry: 100\n\n", id="retry alone"),
+        pytest.param(b"data:\n\n", id="empty data"),
+        pytest.param(b"\n\n", id="blank lines"),
+    ],
+)
+def test_a_frame_without_data_is_no_event(data):
+    assert ServerSentEvents().decode(one(data)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"data: {not json}\n\n", id="bad JSON"),
+        pytest.param(b'data: {"a":1\n\n', id="cut JSON"),
+        pytest.param(b"data: [1]\n\n", id="a list"),
+        pytest.param(b'data: "text"\n\n', id="a string"),
+        pytest.param(b"data: 1\n\n", id="a number"),
+        pytest.param(b"data: null\n\n", id="null"),
+        pytest.param(b"data: [DONE]\n\n", id="what other services send"),
+        pytest.param(b'data: {"a":"\xc3"}\n\n', id="half a character"),
+        pytest.param(b"<!DOCTYPE html>\n<html><body>502 Bad Gateway\n\n", id="HTML"),
+        pytest.param(b"<a href='http://x'>\n\n", id="HTML with a colon"),
+        pytest.param(b'{"type":"error"}\n\n', id="JSON alone"),
+        pytest.param(b"event\ndata\n\n", id="fields without a colon"),
+    ],
+)
+def test_what_is_no_event_of_the_api_is_the_one_named_error(data):
+    with pytest.raises(FrameError):
+        ServerSentEvents().decode(one(data))
+
+
+@pytest.mark.xfail(strict=True, reason="json.loads() raises RecursionError, which is no ValueError")
+def test_a_payload_nested_without_end_is_the_one_named_error():
+    with pytest.raises(FrameError):
+        ServerSentEvents().decode(b"data: " + b"[" * 200_000 + b"\n\n")
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(PING[:-1], id="its blank line not whole"),
+        pytest.param(PING[:-2], id="its line not ended"),
+        pytest.param(b'event: ping\ndata: {"type":"ping"}\r', id="a CR that may be half a CRLF"),
+        pytest.param(b'event: ping\ndata: {"type":"ping"}\r\n\r', id="three quarters of two CRLF"),
+        pytest.param("data: 🙂".encode()[:-2], id="inside a character"),
+    ],
+)
+def test_a_cut_frame_is_never_handed_out(cut):
+    assert split(PING, cut) == [PING]
+    assert split(PING + cut) == [PING]
+
+
+@given(st.lists(st.text(), min_size=1), st.lists(st.integers(0, 400)))
+@settings(deadline=None)
+def test_how_the_bytes_are_cut_does_not_matter(texts, cuts):
+    whole = [delta_frame(text) for text in texts] + [PING]
+    data = b"".join(whole)
+    ends = [0, *sorted({min(cut, len(data)) for cut in cuts}), len(data)]
+    chunks = [data[begin:end] for begin, end in itertools.pairwise(ends)]
+    assert split(*chunks) == whole
+
+
+@given(st.binary(), st.integers(0, 50))
+@settings(deadline=None)
+@example(b"\r\n\r\n\r\r\n\n", 3)
+def test_any_bytes_are_frames_or_the_named_error(data, cut):
+    """Nothing is lost and nothing else is raised, whole or in two pieces."""
+    framing = ServerSentEvents()
+    found = [*framing.split(data[:cut]), *framing.split(data[cut:])]
+    assert data.startswith(b"".join(found))
+    for frame in found:
+        try:
+            event = framing.decode(frame)
+        except FrameError:
+            continue
+        assert event is None or isinstance(event.data, dict)
+
+
+def test_a_frame_that_has_no_end_is_refused(monkeypatch):
+    monkeypatch.setattr(frames, "MAX_FRAME", 100)
+    framing = ServerSentEvents()
+    assert framing.split(b"x" * 100) == []
+    with pytest.raises(FrameError):
+        framing.split(b"x")
+
+
+def test_a_long_row_of_frames_is_no_frame_without_end(monkeypatch):
+    monkeypatch.setattr(frames, "MAX_FRAME", 100)
+    assert split(PING * 50) == [PING] * 50
+
+
+def test_the_search_for_a_frames_end_never_begins_anew():
+    """Byte by byte is linear: each byte is looked at a bounded number of times."""
+    looked_at = 0
+
+    class Counting:
+        def search(self, rest: bytearray, begin: int) -> Any:
+            nonlocal looked_at
+            looked_at += len(rest) - begin
+            return end.search(rest, begin)
+
+    end, size = frames._END, 3000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "_END", Counting())
+        framing = ServerSentEvents()
+        for _ in range(size):
+            framing.split(b"x")
+    assert looked_at <= 4 * size
+
+
+# The fast path
+
+KINDS = ("text", "thinking", "input_json")
+
+
+@given(
+    # Surrogates, too: a service may escape half a character.
+    text=st.text(st.characters(codec=None, exclude_categories=())),
+    kind=st.sampled_from(KINDS),
+    index=st.integers(0, 10**6),
+    ensure_ascii=st.booleans(),
+)
+@example(text='"\\/\b\f\n\r\t\x00\x1f\x7f', kind="text", index=0, ensure_ascii=False)
+@example(text="\ud83d", kind="text", index=0, ensure_ascii=True)
+@example(text="\ud83d", kind="text", index=0, ensure_ascii=False)
+@example(text="\u2028", kind="text", index=3, ensure_ascii=False)
+@settings(deadline=None)
+def test_the_fast_path_says_what_json_says(text, kind, index, ensure_ascii):
+    frame = delta_frame(text, kind=kind, index=index, ensure_ascii=ensure_ascii)
+    plain = ServerSentEvents().plain_delta(frame)
+    half = any("\ud800" <= c <= "\udfff" for c in text)
+    if half and not ensure_ascii:  # which UTF-8 does not allow, so the parser has to settle it
+        assert plain is None
+        return
+    assert plain is not None
+    event = ServerSentEvents().decode(frame)
+    assert event is not None
+    delta = event.data["delta"]
+    assert int(plain.block) == event.data["index"] == index
+    assert plain.kind.decode() == delta["type"]
+    field = {"input_json": "partial_json"}.get(kind, kind)
+    assert json.loads(b'"%s"' % plain.text) == delta[field] == text
+
+
+@given(st.binary())
+@settings(deadline=None, max_examples=400)
+@example(b"\xc3\x28")
+@example(b"\xed\xa0\x80")
+@example(b"\\u12")
+@example(b"\\x41")
+@example(b"\x00")
+@example(b'","x":"')
+@example(b'"}}\n\nevent: ')
+def test_the_fast_path_takes_no_string_that_json_refuses(inside):
+    frame = (
+        b"event: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":0,"delta":'
+        b'{"type":"text_delta","text":"%s"}}\n\n'
+    ) % inside
+    plain = ServerSentEvents().plain_delta(frame)
+    if plain is not None:
+        event = ServerSentEvents().decode(frame)
+        assert event is not None
+        assert event.data == {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": json.loads(b'"%s"' % plain.text)},
+        }
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(
+            b"event: content_block_delta\n"
+            b'data: {"type": "content_block_delta", "index": 1, '
+            b'"delta": {"type": "text_delta", "text": "a"}}\n\n',
+            id="spaces after colons and commas",
+        ),
+        pytest.param(
+            b"event: content_block_delta\n"
+            b'data: {"type":"content_block_delta","index":1,'
+            b'"delta":{"type":"text_delta","text":"a"}   }\n\n',
+            id="the padding of the API",
+        ),
+    ],
+)
+def test_the_fast_path_knows_other_ways_to_write_the_same(frame):
+    plain = ServerSentEvents().plain_delta(frame)
+    assert plain == (b"1", b"text_delta", b"a")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(PING, id="another event"),
+        pytest.param(delta_frame("a")[:-1], id="no blank line"),
+        pytest.param(delta_frame("a").replace(b"\n", b"\r\n"), id="CRLF"),
+        pytest.param(b": hello\n" + delta_frame("a"), id="a comment before it"),
+        pytest.param(delta_frame("a").replace(b"event: content_block_delta\n", b""), id="unnamed"),
+        pytest.param(delta_frame("a").replace(b"event: content", b"event: discontent"), id="name"),
+        pytest.param(delta_frame("a", kind="signature"), id="a signature"),
+        pytest.param(delta_frame("a").replace(b'"text":', b'"thinking":'), id="the wrong field"),
+        pytest.param(delta_frame("a").replace(b'"a"}', b'"a","b":1}'), id="one more field"),
+        pytest.param(delta_frame("a").replace(b'"a"}', b'"a"},"b":1'), id="one more outside"),
+        pytest.param(delta_frame("a").replace(b'"a"', b"null"), id="no string"),
+        pytest.param(delta_frame("a").replace(b":0,", b":-1,"), id="a negative index"),
+        pytest.param(delta_frame("a").replace(b":0,", b':"0",'), id="a textual index"),
+        pytest.param(delta_frame("a") + PING, id="two frames"),
+    ],
+)
+def test_the_fast_path_leaves_all_else_to_the_parser(frame):
+    assert ServerSentEvents().plain_delta(frame) is None
+
+
+# Writing
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(st.characters(codec=None)),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=3,
+        ),
+    )
+)
+@settings(deadline=None)
+@example({"a": "\ud83d half"})
+@example({"a": "line\nline\r\n\u2028"})
+def test_what_is_written_is_read_the_same(data):
+    frame = ServerSentEvents().encode("a_name", data)
+    event = ServerSentEvents().decode(one(frame))
+    assert event is not None
+    assert (event.name, event.data) == ("a_name", data)
+
+
+def test_json_is_written_as_the_api_writes_it():
+    assert to_json({"a": "é🙂", "b": [1, None]}) == '{"a":"é🙂","b":[1,null]}'.encode()
+    assert to_json("\ud83d é") == b'"\\ud83d \\u00e9"'
+
+
+def test_a_written_delta_takes_the_fast_path_again():
+    data = {
+        "type": "content_block_delta",
+        "index": 2,
+        "delta": {"type": "text_delta", "text": "é🙂"},
+    }
+    plain = ServerSentEvents().plain_delta(ServerSentEvents().encode("content_block_delta", data))
+    assert plain == (b"2", b"text_delta", "é🙂".encode())
