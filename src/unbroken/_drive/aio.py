@@ -156,9 +156,9 @@ class AsyncDriver:
                 out = machine.ended(now)
         if call.phase in (Phase.WAITING, Phase.LOST):
             await self._release()
-        if not out:
+        if call.events and (call.phase is Phase.READING or not out):
             await self._tell()
-        return out  # what happened is told when the caller has had this
+        return out  # how it ended is told when the caller has had this
 
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""

@@ -150,9 +150,9 @@ class Driver:
                 out = machine.ended(now)
         if call.phase in (Phase.WAITING, Phase.LOST):
             self._release()
-        if not out:
+        if call.events and (call.phase is Phase.READING or not out):
             self._tell()
-        return out  # what happened is told when the caller has had this
+        return out  # how it ended is told when the caller has had this
 
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
