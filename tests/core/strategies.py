@@ -8,7 +8,43 @@ from hypothesis import strategies as st
 
 from unbroken.testing import Answer, answers, voices
 
-WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "then", "it", "runs", "far", "away", "from", "here", "so", "that", "nobody", "ever", "finds", "it", "again", "日本語", "été", "“quoted”", "it's", "🙂", "1.", "-", "##", "return", "ha", "ha"]
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "and",
+    "then",
+    "it",
+    "runs",
+    "far",
+    "away",
+    "from",
+    "here",
+    "so",
+    "that",
+    "nobody",
+    "ever",
+    "finds",
+    "it",
+    "again",
+    "日本語",
+    "été",
+    "“quoted”",
+    "it's",
+    "🙂",
+    "1.",
+    "-",
+    "##",
+    "return",
+    "ha",
+    "ha",
+]
 SPACES = [" ", " ", " ", " ", "\n", "\n\n", "\n    ", ".\n\n- ", ", ", ". "]
 
 # Each goes on from the answer, whatever it says first.

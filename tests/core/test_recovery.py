@@ -245,9 +245,7 @@ class TestWhatIsNoGuess:
         schema = {"type": "json_schema", "schema": {"type": "object"}}
         text = '{"a": "' + "long " * 30 + '"}'
         policy = AT_ONCE.replace(continuation=Continuation("restart"))
-        run = Service(text, cuts=[900]).run(
-            request(output_config={"format": schema}), policy
-        )
+        run = Service(text, cuts=[900]).run(request(output_config={"format": schema}), policy)
         assert text_of(run.message()) == text
 
     def test_an_unknown_block(self) -> None:

@@ -102,7 +102,7 @@ class Known:
         ]  # fmt: skip
         if counted and _is_periodic(said[: counted[0]]):
             # What repeats by itself cannot tell how often; what was asked for can.
-            return self.asked(said) or counted[0]
+            return self.asked(said)
         return counted[0] if counted else 0
 
     def _begins_a_word(self, length: int) -> bool:

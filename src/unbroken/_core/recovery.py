@@ -143,7 +143,7 @@ class Recovery:
         """Take in bytes of the body, and return what the caller gets for them."""
         assert self._framing is not None
         assert self.splice is not None
-        out = b""
+        out: list[bytes] = []
         try:
             for frame in self._framing.split(data):
                 delta = self._framing.plain_delta(frame)
@@ -152,18 +152,18 @@ class Recovery:
                     piece = self._take(frame, now)
                 else:
                     self._last_event = now
-                out = out + piece if out else piece
+                out.append(piece)
                 if self.call.phase is not Phase.READING:
-                    return out
+                    return b"".join(out)
         except FrameError as error:
-            return out + self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now)
+            out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
         except SeamError as error:
-            return out + self._missed(error, now)
+            out.append(self._missed(error, now))
         if self.splice.progressed:
             self._progress(now)
-        if now >= self._alarm:
-            out += self._watch(now)
-        return out
+        if now >= self._alarm and self.call.phase is Phase.READING:
+            out.append(self._watch(now))
+        return b"".join(out)
 
     def broke(self, loss: Loss, now: float) -> bytes:
         """The stream ended or broke before its end; return what the caller gets for that."""

@@ -1,0 +1,614 @@
+"""What is asked next after a drop: each row of the table, and what every request leaves alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from tests.core.service import NEWEST, PREFILLS, Service, request
+
+from unbroken._core.blocks import Block
+from unbroken._core.bounds import Reason
+from unbroken._core.models import Prefill
+from unbroken._core.policy import Continuation
+from unbroken._core.resume import END_TURN, MARKS, Delivered, Plan, resume
+from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.usage import CHARS_PER_TOKEN
+
+AUTO = Continuation()
+STORY = "Once upon a time there was a fox who jumped over the lazy"
+JSON_FORMAT = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+
+
+def block(content: dict[str, Any], *deltas: dict[str, Any], closed: bool = True) -> Block:
+    made = Block(content)
+    for delta in deltas:
+        made.add(delta)
+    made.closed = closed
+    return made
+
+
+def text(words: str, *, closed: bool = True, citations: int = 0) -> Block:
+    cited = [{"type": "citations_delta", "citation": {"n": n}} for n in range(citations)]
+    delta = {"type": "text_delta", "text": words}
+    return block({"type": "text", "text": ""}, *([delta] if words else []), *cited, closed=closed)
+
+
+def thinking(words: str = "Hm.", signature: str = "sig") -> Block:
+    return block(
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": words},
+        {"type": "signature_delta", "signature": signature},
+    )
+
+
+def redacted() -> Block:
+    return block({"type": "redacted_thinking", "data": "x"})
+
+
+def tool(kind: str = "tool_use", *, closed: bool = True) -> Block:
+    return block(
+        {"type": kind, "id": f"{kind}_1", "name": "look", "input": {}},
+        {"type": "input_json_delta", "partial_json": '{"q":1}'},
+        closed=closed,
+    )
+
+
+def result(kind: str = "web_search_tool_result", of: str = "server_tool_use_1") -> Block:
+    return block({"type": kind, "tool_use_id": of, "content": []})
+
+
+def asked(
+    *blocks: Block,
+    body: dict[str, Any] | None = None,
+    continuation: Continuation = AUTO,
+    takes_prefill: bool = False,
+    is_open: bool | None = None,
+    heal: bool = True,
+) -> Any:
+    """What is asked after these blocks, the last of them open if it is not closed."""
+    body = request() if body is None else body
+    before = copy.deepcopy(body)
+    last = blocks[-1] if blocks else None
+    is_open = last is not None and not last.closed if is_open is None else is_open
+    plan = resume(
+        body,
+        Delivered(blocks, last if is_open else None),
+        continuation,
+        takes_prefill=takes_prefill,
+        heal=heal,
+    )
+    assert body == before, "the caller's request was changed"
+    if isinstance(plan, Plan):
+        only_appends(body, plan)
+    return plan
+
+
+def only_appends(body: dict[str, Any], plan: Plan) -> None:
+    """A continuation differs in `max_tokens`, and in the messages at its end, and in no more."""
+    assert list(plan.body) == list(body)
+    for name, value in body.items():
+        if name not in ("messages", "max_tokens"):
+            assert plan.body[name] is value
+    messages = body["messages"]
+    assert plan.body["messages"][: len(messages)] == messages
+    assert tuple(plan.body["messages"][len(messages) :]) == plan.turns
+    assert json.dumps(plan.body)
+    if plan.continues:
+        assert plan.turns[0]["role"] == "assistant"
+        assert (len(plan.turns) == 1) is plan.prefill
+        assert plan.prefill or plan.turns[1]["role"] == "user"
+    else:
+        assert plan.body is body
+
+
+def words(plan: Plan) -> str:
+    """The text of the assistant turn that was appended."""
+    return "".join(b["text"] for b in plan.turns[0]["content"] if b["type"] == "text")
+
+
+# The table of DESIGN §4
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param((), id="nothing"),
+        pytest.param((thinking(),), id="thinking"),
+        pytest.param((thinking(), redacted()), id="thinking and redacted thinking"),
+        pytest.param((text(""),), id="an empty text block"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart", "off"])
+@pytest.mark.parametrize("takes_prefill", [True, False])
+def test_nothing_yet_or_only_thinking_asks_the_identical_request(blocks, mode, takes_prefill):
+    body = request()
+    plan = asked(*blocks, body=body, continuation=Continuation(mode), takes_prefill=takes_prefill)
+    assert plan == Plan(body)
+
+
+def test_white_space_alone_asks_the_identical_request_and_takes_it_off():
+    body = request()
+    plan = asked(thinking(), text("\n\n"), body=body)
+    assert plan.body is body
+    assert not plan.continues
+    assert isinstance(plan.seam, ExactSeam)
+    assert plan.seam.feed("\n\nOnce") == "Once"
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
+def test_text_with_prefill_is_the_last_assistant_turn(closed):
+    plan = asked(text(STORY, closed=closed), takes_prefill=True)
+    assert plan.prefill
+    assert plan.healed
+    assert plan.turns == (
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": STORY.removesuffix(" lazy")}],
+        },
+    )
+    assert isinstance(plan.seam, ExactSeam)
+    assert plan.seam.feed(" lazy dog") == " dog"
+    assert plan.prompt_tokens == 0
+
+
+def test_a_prefill_that_must_not_heal_sends_all_the_words():
+    plan = asked(text(STORY), takes_prefill=True, heal=False)
+    assert words(plan) == STORY
+    assert not plan.healed
+    assert plan.seam.settled
+
+
+@pytest.mark.parametrize("space", [" ", "\n\n", "\t", " \n "], ids=repr)
+def test_white_space_at_the_end_is_cut_for_a_prefill_and_reconciled(space):
+    plan = asked(text(STORY + "." + space), takes_prefill=True)
+    assert words(plan) == STORY + "."
+    assert not plan.healed
+    assert plan.seam.feed(space + "The dog") == "The dog"
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
+def test_text_otherwise_is_an_assistant_turn_and_a_user_turn(closed):
+    plan = asked(text(STORY, closed=closed))
+    assert not plan.prefill
+    assert plan.continues
+    assistant, user = plan.turns
+    assert assistant["role"] == "assistant"
+    assert STORY.startswith(words(plan))
+    assert user["role"] == "user"
+    assert isinstance(plan.seam, FreeSeam)
+    assert plan.seam.feed(STORY[len(words(plan)) :] + " dog") == " dog"
+
+
+@pytest.mark.parametrize(
+    ("given", "prefills"),
+    [
+        pytest.param(None, True, id="no thinking"),
+        pytest.param({"type": "disabled"}, True, id="thinking disabled"),
+        pytest.param({"type": "enabled", "budget_tokens": 1024}, False, id="thinking enabled"),
+        pytest.param({"type": "adaptive"}, False, id="adaptive thinking"),
+    ],
+)
+def test_thinking_rules_a_prefill_out(given, prefills):
+    body = request() if given is None else request(thinking=given)
+    assert asked(text(STORY), body=body, takes_prefill=True).prefill is prefills
+
+
+@pytest.mark.parametrize("mode", ["prefill", "user_turn"])
+@pytest.mark.parametrize("takes_prefill", [True, False])
+def test_a_mode_insists(mode, takes_prefill):
+    plan = asked(text(STORY), continuation=Continuation(mode), takes_prefill=takes_prefill)
+    assert plan.prefill is (mode == "prefill")
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param((tool(),), id="alone"),
+        pytest.param((text(STORY), tool()), id="after text"),
+        pytest.param((thinking(), text(STORY), tool(), tool()), id="two of them"),
+        pytest.param((tool(), text(STORY)), id="before text"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart", "off"])
+def test_finished_tool_calls_end_the_turn_without_a_request(blocks, mode):
+    assert asked(*blocks, continuation=Continuation(mode)) is END_TURN
+
+
+def test_a_finished_server_tool_call_and_its_result_are_sent_back():
+    call, found = tool("server_tool_use"), result()
+    plan = asked(text("I will look it up."), call, found)
+    content = plan.turns[0]["content"]
+    assert [b["type"] for b in content] == ["text", "server_tool_use", "web_search_tool_result"]
+    assert content[1]["input"] == {"q": 1}
+    assert content[2] == found.content()
+    assert "{mark}" not in plan.turns[1]["content"]
+    assert "result" in plan.turns[1]["content"]
+
+
+def test_after_a_result_there_is_no_prefill():
+    plan = asked(tool("server_tool_use"), result(), takes_prefill=True)
+    assert not plan.prefill
+    assert plan.turns[1]["role"] == "user"
+
+
+def test_text_after_a_result_goes_on_from_that_text():
+    plan = asked(text("I will look."), tool("server_tool_use"), result(), text(STORY))
+    assert [b["type"] for b in plan.turns[0]["content"]] == [
+        "text",
+        "server_tool_use",
+        "web_search_tool_result",
+        "text",
+    ]
+    assert plan.turns[0]["content"][0]["text"] == "I will look."
+    assert STORY.startswith(plan.turns[0]["content"][3]["text"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"output_config": JSON_FORMAT}, id="output_config"),
+        pytest.param({"output_format": JSON_FORMAT["format"]}, id="output_format"),
+    ],
+)
+class TestJsonOutput:
+    def test_is_asked_for_again_while_nothing_was_delivered(self, fields):
+        body = request(**fields)
+        assert asked(body=body) == Plan(body)
+        assert asked(thinking(), body=body) == Plan(body)
+
+    @pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn"])
+    def test_cannot_be_continued(self, fields, mode):
+        plan = asked(
+            text('{"a":'),
+            body=request(**fields),
+            continuation=Continuation(mode),
+            takes_prefill=True,
+        )
+        assert plan is Reason.JSON_OUTPUT
+
+    def test_may_be_restarted(self, fields):
+        body = request(**fields)
+        plan = asked(text('{"a":'), body=body, continuation=Continuation("restart"))
+        assert plan.body is body
+        assert plan.seam.feed('{"a":1}') == "1}"
+
+
+def test_an_effort_alone_is_no_json_output():
+    plan = asked(text(STORY), body=request(output_config={"effort": "high"}))
+    assert plan.continues
+
+
+def test_a_restart_asks_the_identical_request():
+    body = request()
+    plan = asked(thinking(), text(STORY), body=body, continuation=Continuation("restart"))
+    assert plan.body is body
+    assert not plan.continues
+    assert plan.seam.feed(STORY + " dog") == " dog"
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param((text("One."), text("Two.")), id="two texts"),
+        pytest.param((tool("server_tool_use"), result()), id="a result"),
+        pytest.param((tool("server_tool_use"), result(), text(STORY)), id="a result and text"),
+    ],
+)
+def test_a_restart_needs_one_text(blocks):
+    assert asked(*blocks, continuation=Continuation("restart")) is Reason.DIVERGED
+
+
+def test_off_never_goes_on_once_text_was_delivered():
+    assert asked(text(STORY), continuation=Continuation("off")) is Reason.CONTINUATION_OFF
+
+
+@pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart", "off"])
+@pytest.mark.parametrize(
+    "blocks", [(), (thinking(),), (text(STORY),)], ids=["nothing", "thinking", "text"]
+)
+def test_a_request_that_continues_a_thread_is_no_guess(blocks, mode):
+    body = request(thread={"type": "continue", "thread_id": "t_1"})
+    assert asked(*blocks, body=body, continuation=Continuation(mode)) is Reason.THREAD
+
+
+@pytest.mark.parametrize("thread", [{"type": "new"}, None])
+def test_a_request_that_begins_a_thread_is_one_like_others(thread):
+    assert asked(text(STORY), body=request(thread=thread)).continues
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        pytest.param(block({"type": "brand_new"}), id="block"),
+        pytest.param(block({"type": "text", "text": "a"}, {"type": "brand_new_delta"}), id="delta"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart", "off"])
+def test_what_the_core_does_not_know_is_no_guess(unknown, mode):
+    plan = asked(text(STORY), unknown, continuation=Continuation(mode))
+    assert plan is Reason.UNKNOWN_BLOCK
+
+
+@pytest.mark.parametrize("live", [thinking(), tool(closed=False), block({"type": "brand_new"})])
+def test_a_drop_inside_a_live_block_is_no_guess(live):
+    assert asked(text(STORY), live, is_open=True) is Reason.LIVE_BLOCK
+
+
+# What is sent back
+
+
+def test_thinking_before_text_goes_back_as_it_came():
+    thought = thinking("Let me see.", "signed")
+    plan = asked(thought, redacted(), text(STORY))
+    assert plan.turns[0]["content"][:2] == [
+        thought.content(),
+        {"type": "redacted_thinking", "data": "x"},
+    ]
+
+
+def test_thinking_at_the_end_does_not_go_back():
+    plan = asked(text(STORY), thinking(), redacted())
+    assert [b["type"] for b in plan.turns[0]["content"]] == ["text"]
+
+
+def test_blank_texts_do_not_go_back():
+    plan = asked(text("\n"), tool("server_tool_use"), result(), text(" "), text(STORY))
+    assert [b["type"] for b in plan.turns[0]["content"]] == [
+        "server_tool_use",
+        "web_search_tool_result",
+        "text",
+    ]
+
+
+def test_null_fields_do_not_go_back():
+    opened = block({"type": "text", "text": STORY, "citations": None})
+    (content,) = asked(opened).turns[0]["content"]
+    assert set(content) == {"type", "text"}
+
+
+@pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
+def test_citations_go_back_with_their_text(prefill):
+    plan = asked(text("It is so."), text(STORY, citations=2), takes_prefill=prefill)
+    last = plan.turns[0]["content"][-1]
+    assert last["citations"] == [{"n": 0}, {"n": 1}]
+
+
+def test_texts_in_a_row_are_cut_as_one():
+    plan = asked(text("Once upon a time there was "), text("a fox"))
+    assert [b["text"] for b in plan.turns[0]["content"]] == ["Once upon a time"]
+    assert plan.seam.feed("there was a fox who") == " who"
+
+
+@pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
+@pytest.mark.parametrize("length", range(1, len(STORY)))
+def test_a_strict_service_takes_every_request(prefill, length):
+    model = PREFILLS if prefill else NEWEST
+    for partial in (STORY[:length], STORY[:length] + "\n\n"):
+        plan = asked(text(partial), body=request(model=model), takes_prefill=prefill)
+        assert plan.prefill is prefill
+        service = Service(STORY + " dog.")
+        assert service.accepts(plan.body["messages"], model=model) == ""
+
+
+@pytest.mark.xfail(strict=True, reason="half a character is not blank, and nothing is left of it")
+@pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
+def test_half_a_character_asks_the_identical_request(prefill):
+    body = request()
+    plan = asked(text("\ud83d"), body=body, takes_prefill=prefill)
+    assert plan.body is body
+
+
+# max_tokens
+
+
+def limit(plan: Plan) -> Any:
+    return plan.body["max_tokens"]
+
+
+@pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("word " * 1000, id="short words"),
+        pytest.param("extraordinarily " * 1000, id="long words"),
+        pytest.param("x" * 8000, id="no words"),
+        pytest.param("\u72d0" * 3000, id="CJK"),
+        pytest.param("1, 2, 3, 4, 5, " * 500, id="numbers"),
+        pytest.param("a", id="a letter"),
+    ],
+)
+def test_max_tokens_is_what_is_left_by_an_estimate_that_errs_low(words, prefill):
+    plan = asked(text(words), body=request(max_tokens=10_000), takes_prefill=prefill)
+    spent = 10_000 - limit(plan)
+    assert 0 <= spent <= len(words) / CHARS_PER_TOKEN
+    assert spent <= max(len(words.split()), 1)
+
+
+def test_max_tokens_counts_down_where_much_was_sent():
+    plan = asked(text("word " * 1000), body=request(max_tokens=10_000))
+    assert limit(plan) <= 10_000 - 500
+
+
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_max_tokens_is_never_below_one(most):
+    assert limit(asked(text("word " * 10_000), body=request(max_tokens=most))) == 1
+
+
+@pytest.mark.parametrize(
+    ("most", "budget", "left"),
+    [
+        pytest.param(4000, 2000, 2001, id="above the budget"),
+        pytest.param(2001, 2000, 2001, id="right above it from the first"),
+        pytest.param(1000, 2000, 1000, id="below it from the first"),
+    ],
+)
+def test_max_tokens_stays_above_a_thinking_budget(most, budget, left):
+    body = request(max_tokens=most, thinking={"type": "enabled", "budget_tokens": budget})
+    assert limit(asked(text("word " * 10_000), body=body)) == left
+
+
+def test_a_request_without_max_tokens_gets_none():
+    body = request()
+    del body["max_tokens"]
+    assert "max_tokens" not in asked(text(STORY), body=body).body
+
+
+def test_an_odd_max_tokens_is_left_to_the_service():
+    assert limit(asked(text(STORY), body=request(max_tokens="many"))) == "many"
+
+
+def test_the_identical_request_has_the_identical_max_tokens():
+    assert limit(asked(thinking("word " * 1000), body=request(max_tokens=5))) == 5
+
+
+# Prompts
+
+
+def prompt_of(prompt: Any, partial: str = STORY) -> str:
+    plan = asked(text(partial), continuation=Continuation(prompt=prompt))
+    said = plan.turns[1]["content"]
+    assert isinstance(said, str)
+    assert plan.prompt_tokens == len(said) // CHARS_PER_TOKEN
+    return said
+
+
+def marked(plan: Plan, mark: str) -> bool:
+    """Whether the seam takes the mark for one."""
+    assert plan.seam is not None
+    return mark not in plan.seam.feed(f"Something else {mark} altogether.") + plan.seam.end()
+
+
+def test_the_prompt_quotes_the_last_words_and_names_the_mark():
+    said = prompt_of(None)
+    assert STORY.endswith(said.split("\n\n")[1])
+    assert 15 <= len(said.split("\n\n")[1]) <= 60
+    assert MARKS[0] in said
+    assert "{" not in said
+
+
+def test_a_prompt_of_the_callers_has_its_fields_filled():
+    said = prompt_of("Fortsätt efter \u201c{anchor}\u201d, annars {mark}.")
+    assert said.startswith("Fortsätt efter \u201c")
+    assert said.endswith(f"\u201d, annars {MARKS[0]}.")
+    assert STORY.endswith(said.split("\u201c")[1].split("\u201d")[0])
+
+
+def test_a_prompt_without_fields_is_said_as_it_is():
+    assert prompt_of("Go on {please}.") == "Go on {please}."
+
+
+def test_a_prompt_may_be_a_function_of_the_partial():
+    got = []
+
+    def prompt(partial: str) -> str:
+        got.append(partial)
+        return "Go on after {anchor}!"
+
+    assert prompt_of(prompt) == "Go on after {anchor}!"
+    assert got == [STORY]
+
+
+@pytest.mark.parametrize("said", ["", "  ", None, 7], ids=repr)
+def test_a_function_that_returns_no_prompt_is_told_so(said):
+    with pytest.raises(ValueError, match=r"Continuation\.prompt"):
+        prompt_of(lambda _partial: said)
+
+
+@pytest.mark.parametrize(
+    ("partial", "mark"),
+    [
+        pytest.param(STORY, MARKS[0], id="the first"),
+        pytest.param(f"Say {MARKS[0]} now. {STORY}", MARKS[1], id="the second"),
+        pytest.param(f"{MARKS[0]} {MARKS[1]} {STORY}", MARKS[2], id="the third"),
+    ],
+)
+def test_the_mark_is_one_that_the_answer_does_not_have(partial, mark):
+    said = prompt_of(None, partial)
+    assert mark in said
+    plan = asked(text(partial))
+    assert marked(plan, mark)
+
+
+def test_an_answer_with_all_the_marks_gets_none():
+    partial = f"{' '.join(MARKS)} {STORY}"
+    plan = asked(text(partial))
+    assert not any(mark in plan.turns[1]["content"] for mark in MARKS)
+    assert not marked(plan, MARKS[0])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_mark"),
+    [
+        pytest.param("Go on, or say {mark}.", True, id="a field"),
+        pytest.param(f"Go on, or say {MARKS[1]}.", None, id="another mark, by name"),
+        pytest.param("Go on after {anchor}.", False, id="no mark"),
+        pytest.param(lambda _partial: f"Go on, or say {MARKS[0]}.", True, id="a function"),
+        pytest.param(lambda _partial: "Go on.", False, id="a function without one"),
+    ],
+)
+def test_only_a_mark_that_was_named_is_one(prompt, is_mark):
+    plan = asked(text(STORY), continuation=Continuation(prompt=prompt))
+    if is_mark is None:
+        assert marked(plan, MARKS[1])
+    else:
+        assert marked(plan, MARKS[0]) is is_mark
+
+
+def test_the_name_of_a_field_in_the_answer_is_no_field():
+    partial = "In a template, write {mark} or {anchor} where it belongs and then"
+    plan = asked(text(partial))
+    assert cut_out(plan) in partial
+    assert "{anchor} where it belongs and then" in plan.turns[1]["content"]
+
+
+def cut_out(plan: Plan) -> str:
+    quoted: str = plan.turns[1]["content"].split("\n\n")[1]
+    return quoted
+
+
+def test_a_mark_that_the_anchor_quotes_is_not_the_one_that_was_asked_for():
+    partial = f"It ends with the mark {MARKS[1]} and goes on"
+    plan = asked(text(partial), continuation=Continuation(prompt="Go on after {anchor}."))
+    assert MARKS[1] in plan.turns[1]["content"]
+    assert not marked(plan, MARKS[1])
+
+
+# The same again
+
+
+def test_asking_twice_asks_the_same():
+    blocks = (thinking(), text(STORY))
+    first, second = asked(*blocks), asked(*blocks)
+    assert first.body == second.body
+    assert first.seam is not second.seam
+
+
+def test_what_takes_a_prefill_is_not_resumes_to_know():
+    assert Prefill().taken_by(PREFILLS)
+    assert not asked(text(STORY), body=request(model=PREFILLS), takes_prefill=False).prefill
+
+
+# A partial in several views
+
+
+def test_the_turn_of_all_that_was_delivered_is_one_the_service_takes():
+    blocks = [
+        thinking(),
+        text(" \n"),
+        text(STORY + " "),
+        tool("server_tool_use"),
+        result(),
+        thinking(),
+    ]
+    content = Delivered(blocks, None).turn()
+    kinds = [b["type"] for b in content]
+    assert kinds == ["thinking", "text", "server_tool_use", "web_search_tool_result"]
+    assert content[1]["text"] == STORY + " "
+
+
+def test_the_turn_of_nothing_is_nothing():
+    assert Delivered([], None).turn() == []
+    assert Delivered([thinking(), text(" ")], None).turn() == []
