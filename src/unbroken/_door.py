@@ -17,7 +17,7 @@ from unbroken._core.recovery import Machine, Recovery, Retrying
 from unbroken._report import EXTENSION, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
     from unbroken._core.call import Call
     from unbroken._core.models import Prefill
@@ -85,6 +85,9 @@ class _Upstream:
         self.streams = streams and http is not None
         self.loss = loss
 
+    def _is_compressed(self) -> bool:
+        return "content-encoding" in self.http.headers
+
     def framing(self) -> Framing:
         """A new reader of the body's events."""
         kind = self.http.headers.get("content-type", "")
@@ -96,7 +99,12 @@ class HttpUpstream(_Upstream):
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes of the body, with compression undone."""
-        return iter(self.http.iter_bytes() if self.streams else ())
+        if not self.streams:
+            return iter(())
+        # What is not compressed need not go through the library's decoders.
+        read = self.http.iter_bytes if self._is_compressed() else self.http.iter_raw
+        chunks: Iterator[bytes] = read()
+        return chunks
 
     def close(self) -> None:
         """Close the connection, or give it back."""
@@ -108,13 +116,17 @@ class HttpUpstream(_Upstream):
 class AsyncHttpUpstream(_Upstream):
     """A response of an async client."""
 
-    _chunks: Any = None
+    _chunks: AsyncGenerator[bytes]
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of the body, with compression undone."""
-        chunks: AsyncIterator[bytes] = self.http.aiter_bytes() if self.streams else _nothing()
-        self._chunks = chunks
-        return chunks
+        if not self.streams:
+            self._chunks = _nothing()
+        elif self._is_compressed():
+            self._chunks = self.http.aiter_bytes()
+        else:
+            self._chunks = self.http.aiter_raw()
+        return self._chunks
 
     async def close(self) -> None:
         """Close the connection, or give it back."""
@@ -125,7 +137,7 @@ class AsyncHttpUpstream(_Upstream):
             await self._chunks.aclose()
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _nothing() -> AsyncGenerator[bytes]:
     return
     yield b""
 

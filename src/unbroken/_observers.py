@@ -78,6 +78,15 @@ class AsyncCallObserver:
             except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
                 _complain(event, error)
 
+    def tell_now(self, event: RecoveryEvent) -> None:
+        """Pass an event on where nothing can be awaited: a coroutine function does not get it."""
+        self._telemetry.tell(event)
+        if self._on_event is not None and not inspect.iscoroutinefunction(self._on_event):
+            try:
+                self._on_event(event)
+            except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
+                _complain(event, error)
+
 
 def _complain(event: RecoveryEvent, error: Exception) -> None:
     # The error's words are the caller's, and may hold anything: its class has to do.

@@ -78,7 +78,7 @@ class Block:
         start: The `content_block` of its `content_block_start`.
     """
 
-    __slots__ = ("_runs", "closed", "handling", "start", "type")
+    __slots__ = ("_runs", "_tail_kind", "closed", "handling", "start", "type")
 
     def __init__(self, start: dict[str, Any]) -> None:
         self.start = start
@@ -86,6 +86,7 @@ class Block:
         self.handling = handling(self.type)
         self.closed = False
         self._runs: list[_Run] = []
+        self._tail_kind: str | None = None  # of the last run, if more can be added to it
 
     def add(self, delta: dict[str, Any]) -> None:
         """Take in one delta."""
@@ -93,13 +94,15 @@ class Block:
         string = _STRINGS.get(kind)
         if string is None or delta.keys() != {"type", string} or not isinstance(delta[string], str):
             self._runs.append(_Run(delta, None))
+            self._tail_kind = None
         else:
             self.tail(kind).extend(to_json(delta[string])[1:-1])
 
     def tail(self, kind: str) -> bytearray:
         """Where to add the JSON text of deltas of this type, as `add()` would."""
-        if not self._runs or self._runs[-1].string is None or self._runs[-1].delta["type"] != kind:
+        if kind != self._tail_kind:
             self._runs.append(_Run({"type": kind}, _STRINGS[kind]))
+            self._tail_kind = kind
         return self._runs[-1].text
 
     def deltas(self) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self.pending = False
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete.
@@ -64,6 +65,7 @@ class EventStream:
             frames.append(bytes(self._rest[begin:end]))
             begin = end
         del self._rest[:begin]
+        self.pending = bool(self._rest)
         return frames
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:  # noqa: ARG002

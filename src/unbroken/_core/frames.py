@@ -39,19 +39,16 @@ class Event(NamedTuple):
     frame: bytes
 
 
-class PlainDelta(NamedTuple):
-    """A frame known, without parsing it, to be a delta of text, thinking or tool input."""
-
-    block: bytes
-    """The index of its content block, as it stands in the JSON."""
-    kind: bytes
-    """The delta's type, such as `text_delta`."""
-    text: bytes
-    """The string as it stands in the JSON, escapes and all."""
+PlainDelta = tuple[bytes, bytes, bytes]
+"""A delta of text, thinking or tool input that was not parsed: as they stand in the JSON, the
+index of its content block, its type, and its string with the escapes."""
 
 
 class Framing(Protocol):
     """One way to write events as bytes."""
+
+    pending: bool
+    """Whether a frame has begun, and not ended."""
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete."""
@@ -95,12 +92,10 @@ class ServerSentEvents:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._searched = 0
+        self.pending = False
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete, each with its blank line."""
-        is_one = data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2
-        if is_one and not self._rest and b"\r" not in data:
-            return [data]
         self._rest += data
         frames = []
         begin, search = 0, max(self._searched - 3, 0)
@@ -109,6 +104,7 @@ class ServerSentEvents:
             begin = search = found.end()
         del self._rest[:begin]
         self._searched = len(self._rest)
+        self.pending = self._searched > 0
         if self._searched > MAX_FRAME:
             raise FrameError("a frame has no end")
         return frames
@@ -118,7 +114,7 @@ class ServerSentEvents:
         match = _PLAIN_DELTA.fullmatch(frame)
         if match is None or not (frame.isascii() or _is_utf8(frame)):
             return None
-        return PlainDelta(match[1], match[2] or match[3] or match[4], match[5])
+        return match[1], match[2] or match[3] or match[4], match[5]
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it holds no data: comments, say."""

@@ -43,6 +43,9 @@ class Machine(Protocol):
     def failed(self, loss: Loss, now: float) -> None:
         """There is no response to read: no connection, or an HTTP error."""
 
+    def close(self, now: float) -> None:
+        """The caller closed the stream, or cancelled the task."""
+
     def partial(self) -> dict[str, Any] | None:
         """The message as the caller has been given it."""
 
@@ -70,6 +73,10 @@ class Retrying:
     def failed(self, loss: Loss, now: float) -> None:
         """There is no response to read: no connection, or an HTTP error."""
         self.call.failed(loss, now)
+
+    def close(self, now: float) -> None:
+        """The caller cancelled the call."""
+        self.call.close(now)
 
     def partial(self) -> dict[str, Any] | None:
         """Nothing: the caller gets all or nothing."""
@@ -114,6 +121,7 @@ class Recovery:
         self._last_event = now
         self._alarm = -math.inf
         self._framing: Framing | None = None
+        self._fresh: float | None = None  # when the caller got something new, if not told yet
         self._kept = 0  # characters that the caller had when the last attempt was cut
         self._cut: tuple[int, int] | None = None  # the last attempt that began, and its input
         self.splice: Splice | None = None
@@ -143,34 +151,25 @@ class Recovery:
         """Take in bytes of the body, and return what the caller gets for them."""
         assert self._framing is not None
         assert self.splice is not None
-        out: list[bytes] = []
-        try:
-            for frame in self._framing.split(data):
-                delta = self._framing.plain_delta(frame)
-                piece = self.splice.plain_delta(delta, frame) if delta is not None else None
-                if piece is None:
-                    piece = self._take(frame, now)
-                else:
-                    self._last_event = now
-                out.append(piece)
-                if self.call.phase is not Phase.READING:
-                    return b"".join(out)
-        except FrameError as error:
-            out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
-        except SeamError as error:
-            out.append(self._missed(error, now))
+        # Nearly always it is one event that need not be parsed.
+        out = None if self._framing.pending else self._pass(data)
+        if out is None:
+            out = self._read(data, now)
+        else:
+            self._last_event = now
         if self.splice.progressed:
-            self._progress(now)
+            self.splice.progressed = False
+            self._fresh = now
+            if self.call.first is not None:
+                self._progress()
         if now >= self._alarm and self.call.phase is Phase.READING:
-            out.append(self._watch(now))
-        return b"".join(out)
+            out += self._watch(now)
+        return out
 
     def broke(self, loss: Loss, now: float) -> bytes:
         """The stream ended or broke before its end; return what the caller gets for that."""
         assert self.splice is not None
-        self._close_books()
-        if self.splice.progressed:
-            self._progress(now)
+        self._close_books(now)
         if self.splice.end is not None:
             return self._finish(self.splice.finish(), now)
         plan = self._next_plan()
@@ -201,6 +200,12 @@ class Recovery:
         if isinstance(plan, Plan):
             self.plan = plan
 
+    def close(self, now: float) -> None:
+        """The caller closed the stream, or cancelled the task."""
+        if self.call.phase is Phase.READING:
+            self._close_books(now)
+        self.call.close(now)
+
     # What it can tell
 
     def partial(self) -> dict[str, Any] | None:
@@ -230,6 +235,32 @@ class Recovery:
 
     # Reading
 
+    def _pass(self, frame: bytes) -> bytes | None:
+        """Pass on a frame that need not be parsed; None for any other."""
+        assert self._framing is not None
+        assert self.splice is not None
+        delta = self._framing.plain_delta(frame)
+        return None if delta is None else self.splice.plain_delta(delta, frame)
+
+    def _read(self, data: bytes, now: float) -> bytes:
+        assert self._framing is not None
+        out: list[bytes] = []
+        try:
+            for frame in self._framing.split(data):
+                piece = self._pass(frame)
+                if piece is None:
+                    piece = self._take(frame, now)
+                else:
+                    self._last_event = now
+                out.append(piece)
+                if self.call.phase is not Phase.READING:
+                    break
+        except FrameError as error:
+            out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
+        except SeamError as error:
+            out.append(self._missed(error, now))
+        return b"".join(out)
+
     def _take(self, frame: bytes, now: float) -> bytes:
         assert self._framing is not None
         assert self.splice is not None
@@ -248,17 +279,18 @@ class Recovery:
         return self._finish(piece, now) if self.splice.whole else piece
 
     def _finish(self, piece: bytes, now: float) -> bytes:
-        self._close_books()
-        self._progress(now)
+        self._close_books(now)
         self._tell_answer()
         self.call.succeeded(now)
         return piece
 
-    def _progress(self, now: float) -> None:
-        assert self.splice is not None
-        self.splice.progressed = False
+    def _progress(self) -> None:
+        """Tell the call when the caller last got something new."""
+        if self._fresh is None:
+            return
         missed = self.call.first is not None
-        outage = self.call.progress(now)
+        outage = self.call.progress(self._fresh)
+        self._fresh = None
         if missed:
             self.call.emit(Resumed, kept_chars=self._kept, outage=outage)
 
@@ -276,7 +308,7 @@ class Recovery:
 
     def _out_of_time(self, now: float) -> bytes:
         detail = "Policy.deadline passed while the answer was coming"
-        self._close_books()
+        self._close_books(now)
         loss = Loss(Failure(FailureKind.STALLED, detail), TimeoutError(detail))
         self.call.failed(loss, now, refusal=Reason.DEADLINE)
         return b""
@@ -286,14 +318,14 @@ class Recovery:
         loss = Loss(Failure(FailureKind.DROPPED, str(error)), error)
         if self.plan.healed and self.plan.prefill:
             self._heal = False
-            self._close_books()
+            self._close_books(now)
             plan = self._next_plan()
             assert isinstance(plan, Plan)
             self.plan = plan
             self.call.failed(loss, now, wrongly=True)
             return b""
         if self.call.policy.resuming.mode == "restart":
-            self._close_books()
+            self._close_books(now)
             self.call.failed(loss, now, refusal=Reason.DIVERGED)
             return b""
         return self.broke(loss, now)
@@ -325,9 +357,13 @@ class Recovery:
         usage = {**(message.get("usage") or {}), **(end.get("usage") or {})}
         self.call.answered({**message, **(end.get("delta") or {}), "usage": usage})
 
-    def _close_books(self) -> None:
+    def _close_books(self, now: float) -> None:
         """Write down what the attempt brought."""
         assert self.splice is not None
+        if self.splice.progressed:
+            self.splice.progressed = False
+            self._fresh = now
+        self._progress()
         usage = self.splice.usage
         self.call.note(received_chars=self.splice.received_chars, usage=usage.billed())
 

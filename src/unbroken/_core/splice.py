@@ -119,12 +119,13 @@ class Splice:
 
     def plain_delta(self, delta: PlainDelta, frame: bytes) -> bytes | None:
         """Take in a plain delta as it came; None if it must be taken apart."""
-        if delta.block != self._plain_index or not delta.text:
+        index, kind, text = delta
+        if index != self._plain_index or not text:
             return None
         block = self._plain_block
         assert block is not None
-        block.tail(_KINDS[delta.kind]).extend(delta.text)
-        self.received_chars += _json_length(delta.text)
+        block.tail(_KINDS[kind]).extend(text)
+        self.received_chars += _json_length(text)
         if block is self.open:
             self.progressed = True
             return frame

@@ -85,9 +85,11 @@ class AsyncDriver:
         self._closing = True
         self._interrupt.set()
         with self._lock:
-            self._machine.call.close(self._clock.now())
-        await self._release()
-        await self._tell()
+            self._machine.close(self._clock.now())
+        try:
+            await self._release()
+        finally:
+            await self._tell()
 
     async def _step(self) -> None:
         call = self._machine.call
@@ -121,7 +123,9 @@ class AsyncDriver:
     def abandon(self) -> None:
         """Write the call off: nobody will read it, and nothing can be awaited any more."""
         if not self._closing:
-            self._machine.call.close(self._clock.now())
+            self._machine.close(self._clock.now())
+            for event in self._machine.call.take_events():
+                self._observer.tell_now(event)
 
     def _take_in(self, loss: Loss | None, now: float) -> None:
         machine, upstream = self._machine, self.upstream
@@ -154,7 +158,7 @@ class AsyncDriver:
                 out = machine.broke(loss, now)
             else:
                 out = machine.ended(now)
-        if call.phase in (Phase.WAITING, Phase.LOST):
+        if call.phase is Phase.WAITING or call.phase is Phase.LOST:
             await self._release()
         if call.events and (call.phase is Phase.READING or not out):
             await self._tell()

@@ -107,5 +107,8 @@ class AsyncObserver(Protocol):
     async def tell(self, event: RecoveryEvent) -> None:
         """Take in an event."""
 
+    def tell_now(self, event: RecoveryEvent) -> None:
+        """Take in an event where nothing can be awaited."""
+
     def sending(self) -> AbstractContextManager[Any]:
         """What to be in while a request is being sent."""

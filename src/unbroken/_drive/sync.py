@@ -84,9 +84,11 @@ class Driver:
         self._closing = True
         self._interrupt.set()
         with self._lock:
-            self._machine.call.close(self._clock.now())
-        self._release()
-        self._tell()
+            self._machine.close(self._clock.now())
+        try:
+            self._release()
+        finally:
+            self._tell()
 
     def _step(self) -> None:
         call = self._machine.call
@@ -148,7 +150,7 @@ class Driver:
                 out = machine.broke(loss, now)
             else:
                 out = machine.ended(now)
-        if call.phase in (Phase.WAITING, Phase.LOST):
+        if call.phase is Phase.WAITING or call.phase is Phase.LOST:
             self._release()
         if call.events and (call.phase is Phase.READING or not out):
             self._tell()

@@ -1,0 +1,124 @@
+"""The two drivers are one text: without `async` and `await`, `aio` is `sync`."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from pathlib import Path
+
+import pytest
+
+from unbroken._drive import aio, body, clock, door, sync
+
+# How `aio` names what `sync` names otherwise.
+RENAMED = {
+    "AsyncIterator": "Iterator",
+    "SystemAsyncClock": "SystemClock",
+    "StopAsyncIteration": "StopIteration",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+    "aclose": "close",
+    "anext": "next",
+    "nullcontext": "Lock",
+}
+
+
+def renamed(name: str) -> str:
+    return RENAMED.get(name) or name.removeprefix("Async")
+
+
+class ToSync(ast.NodeTransformer):
+    """Drops `async` and `await`, and the docstrings, which speak of threads or of tasks."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        parts = {field: getattr(node, field) for field in node._fields}
+        return self.visit_FunctionDef(ast.copy_location(ast.FunctionDef(**parts), node))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = renamed(node.name)
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return self.generic_visit(node)
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        inner: ast.AST = self.visit(node.value)
+        return inner
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        is_lock = isinstance(node.value, ast.Name) and node.value.id == "threading"
+        return ast.Name(node.attr, node.ctx) if is_lock else self._renamed_attribute(node)
+
+    def _renamed_attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = renamed(node.attr)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = renamed(node.id)
+        return node
+
+
+def functions(module: object, name: str) -> dict[str, list[str]]:
+    """The lines of each function of a class, as they are in `sync`."""
+    path = getattr(module, "__file__", None)
+    assert isinstance(path, str)
+    tree = ast.parse(Path(path).read_text())
+    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    same = ToSync().visit(found)
+    return {
+        node.name: ast.unparse(ast.fix_missing_locations(node)).splitlines()
+        for node in same.body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def differences(name: str, left: object, right: object, only_async: set[str]) -> str:
+    """Where the class in `left`, for tasks, differs from the one in `right`, for threads."""
+    for_tasks = functions(left, f"Async{name}" if name != "SystemClock" else "SystemAsyncClock")
+    for_threads = functions(right, name)
+    assert only_async <= for_tasks.keys(), "the list of exceptions is out of date"
+    for_tasks = {name: lines for name, lines in for_tasks.items() if name not in only_async}
+    order = [f"{list(for_tasks)} and {list(for_threads)}"] if [*for_tasks] != [*for_threads] else []
+    lines = [
+        line
+        for function in for_tasks.keys() & for_threads.keys()
+        for line in difflib.unified_diff(
+            for_tasks[function], for_threads[function], "aio", "sync", n=1, lineterm=""
+        )
+    ]
+    return "\n".join([*order, *lines])
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "right", "only_async"),
+    [
+        # What cannot be awaited is written off: only tasks can be without an event loop.
+        pytest.param("Driver", aio, sync, {"abandon"}, id="Driver"),
+        pytest.param("Door", door, door, set(), id="Door"),
+        pytest.param("Upstream", door, door, set(), id="Upstream"),
+        pytest.param("Observer", door, door, set(), id="Observer"),
+        pytest.param("Clock", clock, clock, set(), id="Clock"),
+        pytest.param("SystemClock", clock, clock, set(), id="SystemClock"),
+    ],
+)
+def test_threads_and_tasks_get_the_same(name, left, right, only_async):
+    assert differences(name, left, right, only_async) == ""
+
+
+def test_bodies_are_the_same_but_for_how_they_are_dropped():
+    for_tasks, for_threads = functions(body, "AsyncBody"), functions(body, "Body")
+    for_tasks.pop("__del__")
+    for_threads.pop("__del__")
+    assert for_tasks == for_threads
+
+
+def test_a_difference_is_told_with_its_place(tmp_path):
+    source = Path(str(aio.__file__)).read_text()
+    (tmp_path / "other.py").write_text(source.replace("self._closing = True", "pass"))
+
+    class Other:
+        __file__ = str(tmp_path / "other.py")
+
+    found = differences("Driver", Other, sync, {"abandon"})
+    assert "-    pass" in found
+    assert "+    self._closing = True" in found
