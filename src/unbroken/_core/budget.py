@@ -63,8 +63,9 @@ class RetryBudget:
             self._level = min(self.capacity, self._level + self.per_success)
 
     def _refill(self, now: float) -> None:
-        passed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
-        self._updated = now
+        before = now if self._updated is None else self._updated
+        passed = max(now - before, 0.0)
+        self._updated = before + passed
         self._level = min(self.capacity, self._level + passed * self.per_second)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from unbroken._core.overlap import PROOF, fold
 
-__all__ = ["Parts", "cut_for_prefill", "cut_for_user_turn"]
+__all__ = ["Parts", "cut_for_prefill", "cut_for_user_turn", "sayable", "whole_characters"]
 
 # So far back, and no further, is looked for a better place to cut.
 _FAR = 160
@@ -47,6 +47,8 @@ def cut_for_prefill(text: str, *, heal: bool) -> Parts:
 def cut_for_user_turn(text: str) -> Parts:
     """Cut off some of the last words, so many that they stand nowhere else in the text."""
     end = _end(text)
+    if end == 0:
+        return Parts("", text, "")
     known = fold(text[:end])
     tails = {at: fold(text[at:end].strip()) for at in _places(text, end) if text[:at].strip()}
     proofs = [at for at, tail in tails.items() if len(tail) >= PROOF]
@@ -60,14 +62,24 @@ def _ends_alone(text: str, ending: str) -> bool:
     return text.find(ending) == len(text) - len(ending)
 
 
+def whole_characters(text: str) -> str:
+    """The text without half a character (in UTF-16) at its end, which cannot be sent."""
+    return _HALF_CHARACTERS.sub("", text)
+
+
+def sayable(text: str) -> str:
+    """What of the text can be the end of a turn: whole characters, and no white space."""
+    return whole_characters(text.rstrip()).rstrip()
+
+
 def _end(text: str) -> int:
-    """Where the text ends without white space and without half a character (in UTF-16)."""
-    return len(_HALF_CHARACTERS.sub("", text.rstrip()).rstrip())
+    return len(sayable(text))
 
 
 def _places(text: str, end: int) -> list[int]:
     """Where the text may be cut, the nearest to its end first: before white space, if there is."""
-    begin, last = max(end - _FAR, 0), end - PROOF
+    begin = max(end - _FAR, len(text) - len(text.lstrip()))
+    last = end - PROOF
     spaces = [match.start() for match in _SPACE.finditer(text, begin, max(last, 0))]
     return spaces[::-1] or list(range(last, begin, -1))
 

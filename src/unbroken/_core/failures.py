@@ -134,7 +134,7 @@ def error_in(body: bytes | str | Mapping[str, Any]) -> tuple[str | None, str | N
     if isinstance(body, (bytes, str)):
         try:
             body = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None, None, ""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
@@ -178,4 +178,7 @@ def _number(value: str | None) -> float | None:
 
 def _until(value: str | None, wall_time: float) -> float | None:
     parsed = email.utils.parsedate_tz(value) if value else None
-    return None if parsed is None else email.utils.mktime_tz(parsed) - wall_time
+    try:
+        return None if parsed is None else email.utils.mktime_tz(parsed) - wall_time
+    except (ValueError, OverflowError):  # a date that no calendar has
+        return None

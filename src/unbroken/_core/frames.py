@@ -123,7 +123,7 @@ class ServerSentEvents:
             return None
         try:
             payload = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise FrameError("an event without valid JSON") from None
         if not isinstance(payload, dict):
             raise FrameError("an event whose JSON is no object")

@@ -15,7 +15,7 @@ _FIRST_WITHOUT = (4, 6)
 # claude-opus-4-5-20251101, us.anthropic.claude-sonnet-4-5-20250929-v1:0, claude-haiku-4-5@20251001
 _FAMILY_FIRST = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
 # claude-3-5-sonnet-latest, claude-3-opus-20240229, claude-2.1, claude-instant-1.2
-_VERSION_FIRST = re.compile(r"claude-(?:instant-|v)?([1-3])(?![\d])")
+_VERSION_FIRST = re.compile(r"claude-(?:instant-)?v?([1-3])(?![\d])")
 
 
 def takes_prefill(model: str) -> bool:

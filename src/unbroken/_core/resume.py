@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
 from unbroken._core.bounds import Reason
-from unbroken._core.cut import Parts, cut_for_prefill, cut_for_user_turn
+from unbroken._core.cut import (
+    Parts,
+    cut_for_prefill,
+    cut_for_user_turn,
+    sayable,
+    whole_characters,
+)
 from unbroken._core.seam import ExactSeam, FreeSeam
 from unbroken._core.usage import CHARS_PER_TOKEN
 
@@ -102,7 +108,7 @@ class Delivered:
             block
             for block in self.blocks
             if block.handling is not Handling.THINKING
-            and (block.handling is not Handling.TEXT or block.text().strip())
+            and (block.handling is not Handling.TEXT or sayable(block.text()))
         ]
 
     def last_texts(self) -> list[Block]:
@@ -164,7 +170,7 @@ def resume(
     if delivered.calls_tools():
         return END_TURN
     if not spoken:
-        return Plan(body, seam=ExactSeam(text) if text else None)
+        return Plan(body, seam=ExactSeam(whole_characters(text)) if text else None)
     if continuation.mode == "off":
         return Reason.CONTINUATION_OFF
     if continuation.mode == "restart":
@@ -172,7 +178,7 @@ def resume(
         return Plan(body, seam=ExactSeam(text)) if alone else Reason.DIVERGED
     if _wants_json(body):
         return Reason.JSON_OUTPUT
-    if _prefills(body, continuation, takes_prefill=takes_prefill) and text.strip():
+    if _prefills(body, continuation, takes_prefill=takes_prefill) and sayable(text):
         return _by_prefill(body, delivered, text, heal=heal)
     return _by_user_turn(body, delivered, text, continuation)
 
@@ -198,10 +204,10 @@ def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, hea
     turns = ({"role": "assistant", "content": delivered.partial(len(parts.sent))},)
     return Plan(
         _appended(body, turns, parts.sent),
-        seam=ExactSeam(parts.tail),
+        seam=ExactSeam(whole_characters(parts.tail)),
         continues=True,
         prefill=True,
-        healed=bool(parts.tail.strip()),
+        healed=bool(sayable(parts.tail)),
         turns=turns,
     )
 
@@ -209,7 +215,7 @@ def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, hea
 def _by_user_turn(
     body: Mapping[str, Any], delivered: Delivered, text: str, continuation: Continuation
 ) -> Plan:
-    ends_in_text = bool(text.strip())
+    ends_in_text = bool(sayable(text))
     parts = cut_for_user_turn(text) if ends_in_text else Parts("", "", "")
     prompt = _prompt(continuation, text, parts.anchor)
     turns: tuple[dict[str, Any], ...] = (

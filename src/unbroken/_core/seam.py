@@ -73,8 +73,11 @@ def join_space(have: str, text: str) -> str:
     came = text[: len(text) - len(rest)]
     if came.startswith(have):
         return text[len(have) :]
-    # One of the two was written otherwise the second time: a line break is worth keeping.
-    return text if "\n" in came and "\n" not in have else rest
+    if "\n" in came:
+        # The white space was written otherwise the second time: a line break is worth keeping.
+        return rest if "\n" in have else text
+    # Behind a line break that was delivered, more than one space is the next line's indentation.
+    return text if have.endswith("\n") and came not in ("", " ") else rest
 
 
 class ExactSeam:
@@ -188,7 +191,7 @@ class FreeSeam:
         said = fold(self._held)
         for begins, rest in self._beginnings(said):
             if self._known.holds(rest):
-                if len(said) <= HELD:
+                if not self._is_full(said):
                     return ""
                 asked = self._known.asked(rest)
                 return self._join(begins + asked) if asked else self._begin_to_follow(rest.rstrip())
@@ -198,11 +201,15 @@ class FreeSeam:
         found = self._known.found_in(said)
         if found:
             return self._join(found)
-        if len(said) <= HELD:
+        if not self._is_full(said):
             return ""
         if self._is_other_words(said):
             return self._begin_to_search("")
         return self._join(after_preamble(self._held))
+
+    def _is_full(self, said: str) -> bool:
+        """Whether no more is to be held; white space alone may be longer than what it says."""
+        return len(said) > HELD or len(self._lead) + len(self._held) > 4 * HELD
 
     def _beginnings(self, said: str) -> Iterator[tuple[int, str]]:
         """Where the answer may go on: at once, or after a preamble of any wording."""

@@ -211,8 +211,8 @@ class Splice:
         return self._release(next_began=False)
 
     def _message_delta(self, event: Event) -> bytes:
-        if self._current is not None:
-            raise FrameError("a message that ends inside a content block")
+        if self.message is None or self._current is not None:
+            raise FrameError("a message that ends before it begins, or inside a content block")
         self.usage.counted(event.data.get("usage"))
         self._ending.append(event)
         stop_reason = event.data["delta"].get("stop_reason")
