@@ -12,6 +12,7 @@ test: $(VENV)/dev.installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+	$(BIN)/nox --session "versions(lowest)" "versions(last-0.x)" "versions(last-1.x)"
 
 demo: $(VENV)/package.installed
 	@$(BIN)/unbroken demo $(ARGS)

@@ -151,7 +151,7 @@ def test_places_may_overlap():
             "\u72d0\u304c\u68ee\u306b", ("\u68ee\u306b",), "\u68ee\u306b\u4f4f", 2, id="CJK, asked"
         ),
         pytest.param("ha ha ha ha ha", ("ha ha ha",), "ha ha ha ha ha!", 8, id="asked, repeating"),
-        pytest.param("so: ha ha ha", (), "ha ha ha!", 8, id="not asked, repeating"),
+        pytest.param("so: ha ha ha", (), "ha ha ha!", 0, id="not asked, repeating"),
     ],
 )
 def test_an_overlap_is_found(known, expected, said, overlap):
@@ -164,7 +164,6 @@ def test_a_few_words_need_not_count():
     assert known.overlap("quick brown fox jumps", words=False) == 15
 
 
-@pytest.mark.xfail(strict=True, reason="'ha ha' is no repetition of 'ha ' to _is_periodic()")
 @pytest.mark.parametrize(
     ("known", "expected", "said", "overlap"),
     [
@@ -174,6 +173,12 @@ def test_a_few_words_need_not_count():
 )
 def test_a_word_said_twice_does_not_tell_how_often(known, expected, said, overlap):
     assert Known(known, (expected,)).overlap(said, words=True) == overlap
+
+
+@pytest.mark.xfail(strict=True, reason="_is_periodic() takes a word that ends as it begins for two")
+@pytest.mark.parametrize("word", ["did", "wow", "aha", "onion", "101"])
+def test_a_word_that_ends_as_it_begins_is_no_repetition(word):
+    assert Known(f"and then he saw {word}", ()).overlap(f"{word} go", words=True) == len(word)
 
 
 @given(texts, texts, st.booleans())

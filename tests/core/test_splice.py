@@ -628,7 +628,6 @@ def test_an_event_that_makes_no_sense_is_the_one_named_error(before, frame):
         take(splice, frame)
 
 
-@pytest.mark.xfail(strict=True, reason="an end without a beginning is an AssertionError")
 def test_an_end_without_a_message_is_the_one_named_error():
     splice = Splice(ServerSentEvents())
     with pytest.raises(FrameError):

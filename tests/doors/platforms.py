@@ -100,6 +100,7 @@ class Platform:
     ) -> None:
         self._closing = True
         socket.create_connection(self._listener.getsockname()).close()
+        self._threads[0].join(5)
         self._listener.close()
         for connection in self._connections:
             connection.shut_down()

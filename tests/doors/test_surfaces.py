@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,8 @@ async def async_beta(client: anthropic.AsyncAnthropic) -> str:
 
 async def async_raw(client: anthropic.AsyncAnthropic) -> str:
     raw = await client.messages.with_raw_response.create(**request(stream=True))
-    stream = await raw.parse()
+    parsed: Any = raw.parse()
+    stream = await parsed if inspect.isawaitable(parsed) else parsed  # 0.x has nothing to await
     return texts([event async for event in stream])
 
 

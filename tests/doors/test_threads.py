@@ -9,12 +9,14 @@ import unbroken
 from unbroken.testing import faults
 
 FIELDS = {"model": NEWEST, "max_tokens": 5000}
+# Older versions of the SDK have no argument for it.
+CREATE = {"thread": {"type": "create"}}
 
 
 def test_an_answer_that_begins_a_thread_is_resumed(serve, connect):
     server = serve(faults=[faults.reset(after_chars=60)])
     with connect(server).beta.messages.stream(
-        messages=[{"role": "user", "content": "Hi"}], thread={"type": "create"}, **FIELDS
+        messages=[{"role": "user", "content": "Hi"}], extra_body=CREATE, **FIELDS
     ) as stream:
         assert "".join(stream.text_stream) == ANSWER
 
@@ -24,14 +26,14 @@ def test_an_answer_that_continues_a_thread_is_not(serve, connect, chars):
     server = serve()
     client = connect(server)
     first = client.beta.messages.create(
-        messages=[{"role": "user", "content": "Hi"}], thread={"type": "create"}, **FIELDS
+        messages=[{"role": "user", "content": "Hi"}], extra_body=CREATE, **FIELDS
     )
     server.script(faults.reset(after_chars=chars))
-    thread = {"type": "continue", "previous_message_id": first.id}
+    body = {"thread": {"type": "continue", "previous_message_id": first.id}}
     with (
         pytest.raises(unbroken.StreamInterrupted) as raised,
         client.beta.messages.stream(
-            messages=[{"role": "user", "content": "And?"}], thread=thread, **FIELDS
+            messages=[{"role": "user", "content": "And?"}], extra_body=body, **FIELDS
         ) as stream,
     ):
         stream.get_final_message()
@@ -45,11 +47,11 @@ def test_a_thread_is_retried_before_its_answer_began(serve, connect):
     server = serve()
     client = connect(server)
     first = client.beta.messages.create(
-        messages=[{"role": "user", "content": "Hi"}], thread={"type": "create"}, **FIELDS
+        messages=[{"role": "user", "content": "Hi"}], extra_body=CREATE, **FIELDS
     )
     server.script(faults.status(529))
-    thread = {"type": "continue", "previous_message_id": first.id}
+    body = {"thread": {"type": "continue", "previous_message_id": first.id}}
     again = client.beta.messages.create(
-        messages=[{"role": "user", "content": "And?"}], thread=thread, **FIELDS
+        messages=[{"role": "user", "content": "And?"}], extra_body=body, **FIELDS
     )
     assert again.content[0].text == ANSWER

@@ -35,29 +35,31 @@ def text_of(chunks: Any) -> str:
 
 
 def test_a_streamed_text(server):
-    http = httpx.Client(transport=RecoveryTransport(httpx.HTTPTransport(), AT_ONCE))
-    handler = handlers.HTTPHandler(client=http)
-    assert (
-        text_of(litellm.completion(**asked(server, *DROPS, stream=True), client=handler)) == STORY
-    )
+    transport = RecoveryTransport(httpx.HTTPTransport(), AT_ONCE)
+    with httpx.Client(transport=transport) as http:
+        handler = handlers.HTTPHandler(client=http)
+        chunks = litellm.completion(**asked(server, *DROPS, stream=True), client=handler)
+        assert text_of(chunks) == STORY
     assert len(server.message_requests) == 4
 
 
 def test_a_streamed_text_in_a_task(server):
     async def run() -> str:
         handler = handlers.AsyncHTTPHandler()
-        handler.client = httpx.AsyncClient(
-            transport=AsyncRecoveryTransport(httpx.AsyncHTTPTransport(), AT_ONCE)
-        )
-        chunks = await litellm.acompletion(**asked(server, *DROPS, stream=True), client=handler)
-        return text_of([chunk async for chunk in chunks])
+        await handler.client.aclose()
+        transport = AsyncRecoveryTransport(httpx.AsyncHTTPTransport(), AT_ONCE)
+        async with httpx.AsyncClient(transport=transport) as handler.client:
+            asks = asked(server, *DROPS, stream=True)
+            chunks = await litellm.acompletion(**asks, client=handler)
+            return text_of([chunk async for chunk in chunks])
 
     assert asyncio.run(run()) == STORY
 
 
 def test_a_whole_answer(server):
-    http = httpx.Client(transport=RecoveryTransport(httpx.HTTPTransport(), AT_ONCE))
-    handler = handlers.HTTPHandler(client=http)
     script = (faults.status(529), faults.close())
-    answer = litellm.completion(**asked(server, *script), client=handler)
+    transport = RecoveryTransport(httpx.HTTPTransport(), AT_ONCE)
+    with httpx.Client(transport=transport) as http:
+        handler = handlers.HTTPHandler(client=http)
+        answer = litellm.completion(**asked(server, *script), client=handler)
     assert answer.choices[0].message.content == STORY

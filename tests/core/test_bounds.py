@@ -1,0 +1,239 @@
+"""How long a call goes on: each bound to the second, and what counts as being in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tenacity
+
+from unbroken._core.bounds import REASONS, Bounds, Reason
+from unbroken._core.budget import RetryBudget
+from unbroken._core.failures import Failure, FailureKind
+from unbroken._core.policy import Policy, Rule
+
+K = FailureKind
+DROPPED = Failure(K.DROPPED, "x")
+OVERLOADED = Failure(K.OVERLOADED, "x")
+SLOW = {K.DROPPED: Rule(wait=tenacity.wait_fixed(10)), K.OVERLOADED: Rule(wait=lambda _state: 10)}
+COUNTING = {
+    kind: Rule(wait=lambda state: state.attempt_number) for kind in (K.DROPPED, K.OVERLOADED)
+}
+NO_BOUND: dict[str, Any] = {
+    "max_attempts": 1000,
+    "max_fruitless": 1000,
+    "max_outage": 1e9,
+    "budget": None,
+}
+
+
+def bounds(now: float = 0.0, **fields: Any) -> Bounds:
+    return Bounds(Policy(**{**NO_BOUND, **fields}), now)
+
+
+def fail(
+    bounds: Bounds, now: float = 0.0, failure: Failure = DROPPED, *, new: bool = False
+) -> float | Reason:
+    """One more attempt, which may have brought something new before it failed."""
+    bounds.attempt()
+    if new:
+        bounds.progress(now)
+    return bounds.failed(failure, None, now)
+
+
+@pytest.mark.parametrize("kind", [K.CONFLICT, K.SPEND_LIMITED, K.REJECTED])
+def test_what_is_not_retryable_fails_at_once(kind):
+    assert fail(bounds(), failure=Failure(kind, "x")) is Reason.NOT_RETRYABLE
+
+
+def test_a_rule_can_make_anything_retryable_or_not():
+    rules = {K.CONFLICT: Rule(wait=tenacity.wait_fixed(3)), K.DROPPED: Rule(retry=False)}
+    assert fail(bounds(rules=rules), failure=Failure(K.CONFLICT, "x")) == 3
+    assert fail(bounds(rules=rules)) is Reason.NOT_RETRYABLE
+
+
+@pytest.mark.parametrize("kind", K)
+def test_x_should_retry_false_makes_anything_fail_at_once(kind):
+    failure = Failure(kind, "x", should_retry=False)
+    assert fail(bounds(), failure=failure) is Reason.NOT_RETRYABLE
+
+
+def test_x_should_retry_true_rescues_nothing():
+    failure = Failure(K.REJECTED, "x", should_retry=True)
+    assert fail(bounds(), failure=failure) is Reason.NOT_RETRYABLE
+    assert fail(bounds(), failure=Failure(K.DROPPED, "x", should_retry=True)) == 0
+
+
+@pytest.mark.parametrize("most", [1, 2, 8])
+def test_max_attempts_is_the_requests_of_a_call(most):
+    call = bounds(max_attempts=most)
+    for _ in range(most - 1):
+        assert isinstance(fail(call, new=True), float)
+    assert fail(call, new=True) is Reason.MAX_ATTEMPTS
+    assert call.attempts == most
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_max_fruitless_is_attempts_in_a_row_without_anything_new(most):
+    call = bounds(max_fruitless=most)
+    for _ in range(most - 1):
+        assert isinstance(fail(call), float)
+    assert fail(call) is Reason.MAX_FRUITLESS
+
+
+def test_anything_new_begins_the_row_anew():
+    call = bounds(max_fruitless=2)
+    for _ in range(5):
+        assert isinstance(fail(call, new=True), float)
+        assert isinstance(fail(call), float)
+    assert fail(call) is Reason.MAX_FRUITLESS
+
+
+def test_fruitless_attempts_of_different_kinds_are_in_one_row():
+    call = bounds(max_fruitless=2)
+    assert isinstance(fail(call), float)
+    assert fail(call, failure=OVERLOADED) is Reason.MAX_FRUITLESS
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [(89.9, 10.0), (90.0, 10.0), (90.1, Reason.MAX_OUTAGE), (500.0, Reason.MAX_OUTAGE)],
+)
+def test_a_wait_that_would_pass_max_outage_is_not_begun(now, verdict):
+    assert fail(bounds(rules=SLOW, max_outage=100), now) == verdict
+
+
+def test_an_outage_is_counted_from_when_the_call_began():
+    assert fail(bounds(1000.0, rules=SLOW, max_outage=100), 1090.0) == 10
+    assert fail(bounds(1000.0, rules=SLOW, max_outage=100), 1090.1) is Reason.MAX_OUTAGE
+
+
+def test_an_answer_that_keeps_coming_is_no_outage():
+    call = bounds(rules=SLOW, max_outage=100)
+    for now in range(0, 5000, 90):
+        assert fail(call, float(now), new=True) == 10
+    assert fail(call, now + 100.0) is Reason.MAX_OUTAGE
+
+
+def test_something_new_tells_how_long_it_was_missing():
+    call = bounds(1000.0)
+    assert call.progress(1003.0) == 3
+    assert call.progress(1010.0) == 7
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"), [(89.9, 10.0), (90.0, Reason.DEADLINE), (100.0, Reason.DEADLINE)]
+)
+def test_an_attempt_does_not_begin_at_the_deadline(now, verdict):
+    assert fail(bounds(rules=SLOW, deadline=100), now, new=True) == verdict
+
+
+def test_the_deadline_is_told_in_the_callers_time():
+    assert bounds(1000.0, deadline=5).ends == 1005
+    assert bounds(1000.0).ends is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(119.0, 119.0), (120.0, 120.0), (120.1, Reason.MAX_RETRY_AFTER), (float("inf"), None)],
+)
+def test_a_retry_after_beyond_the_bound_fails_at_once(seconds, verdict):
+    failure = Failure(K.RATE_LIMITED, "x", retry_after=seconds)
+    assert fail(bounds(), failure=failure) == (verdict or Reason.MAX_RETRY_AFTER)
+
+
+@pytest.mark.parametrize("scale", [0, 0.001])
+def test_time_scale_does_not_lift_the_bound_on_a_retry_after(scale):
+    failure = Failure(K.RATE_LIMITED, "x", retry_after=121.0)
+    assert fail(bounds(time_scale=scale), failure=failure) is Reason.MAX_RETRY_AFTER
+
+
+def test_a_retry_takes_a_token_and_a_first_request_does_not():
+    budget = RetryBudget(2, per_second=0)
+    call = bounds(budget=budget)
+    call.attempt()
+    assert budget.level == 2
+    assert call.failed(DROPPED, None, 0.0) == 0
+    assert budget.level == 1
+
+
+def test_an_empty_budget_ends_the_call():
+    budget = RetryBudget(1, per_second=0)
+    assert isinstance(fail(bounds(budget=budget)), float)
+    assert fail(bounds(budget=budget)) is Reason.BUDGET
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure", "reason"),
+    [
+        pytest.param({}, Failure(K.REJECTED, "x"), Reason.NOT_RETRYABLE, id="not retryable"),
+        pytest.param({"max_attempts": 1}, DROPPED, Reason.MAX_ATTEMPTS, id="max_attempts"),
+        pytest.param({"max_fruitless": 1}, DROPPED, Reason.MAX_FRUITLESS, id="max_fruitless"),
+        pytest.param({"max_outage": 0, "rules": SLOW}, DROPPED, Reason.MAX_OUTAGE, id="outage"),
+        pytest.param({"deadline": 5, "rules": SLOW}, DROPPED, Reason.DEADLINE, id="deadline"),
+    ],
+)
+def test_a_call_that_ends_anyway_takes_no_token(fields, failure, reason):
+    budget = RetryBudget(5, per_second=0)
+    assert fail(bounds(budget=budget, **fields), failure=failure) is reason
+    assert budget.level == 5
+
+
+# In a row
+
+
+def test_failures_of_a_kind_in_a_row_are_counted():
+    call = bounds(rules=COUNTING)
+    assert [fail(call) for _ in range(4)] == [1, 2, 3, 4]
+
+
+def test_another_kind_begins_a_row_of_its_own():
+    call = bounds(rules=COUNTING)
+    failures = [DROPPED, DROPPED, OVERLOADED, OVERLOADED, DROPPED]
+    assert [fail(call, failure=failure) for failure in failures] == [1, 2, 1, 2, 1]
+
+
+def test_something_new_begins_a_row_anew():
+    call = bounds(rules=COUNTING)
+    news = [False, False, True, False, False]
+    assert [fail(call, new=new) for new in news] == [1, 2, 1, 2, 3]
+
+
+# An attempt that was asked for wrongly
+
+
+def test_what_was_asked_wrongly_is_asked_otherwise_at_once():
+    call = bounds(rules=SLOW, max_fruitless=1)
+    call.attempt()
+    assert call.asked_wrongly(0.0) == 0
+
+
+def test_what_was_asked_wrongly_does_not_break_a_row():
+    call = bounds(rules=COUNTING)
+    assert [fail(call), fail(call)] == [1, 2]
+    call.attempt()
+    assert call.asked_wrongly(0.0) == 0
+    assert fail(call) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "now", "reason"),
+    [
+        pytest.param({"max_attempts": 1}, 0.0, Reason.MAX_ATTEMPTS, id="max_attempts"),
+        pytest.param({"max_outage": 10}, 11.0, Reason.MAX_OUTAGE, id="max_outage"),
+        pytest.param({"deadline": 10}, 10.0, Reason.DEADLINE, id="deadline"),
+        pytest.param({"budget": RetryBudget(0)}, 0.0, Reason.BUDGET, id="budget"),
+    ],
+)
+def test_what_was_asked_wrongly_keeps_to_the_bounds(fields, now, reason):
+    call = bounds(**fields)
+    call.attempt()
+    assert call.asked_wrongly(now) is reason
+
+
+def test_every_reason_is_said_in_a_sentence():
+    assert set(REASONS) == set(Reason)
+    assert len(set(REASONS.values())) == len(REASONS)
+    for sentence in REASONS.values():
+        assert sentence.strip() == sentence
+        assert not sentence.endswith(".")

@@ -1,0 +1,62 @@
+"""Every pair of a phase and an input: as the table says, or one clear error."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from unbroken._core.states import TRANSITIONS, Input, Phase, after
+
+PAIRS = list(itertools.product(Phase, Input))
+OVER = (Phase.COMPLETE, Phase.LOST, Phase.CLOSED)
+
+
+@pytest.mark.parametrize(("phase", "happened"), PAIRS, ids=lambda part: part.name.lower())
+def test_a_pair_leads_on_or_is_one_clear_error(phase, happened):
+    expected = TRANSITIONS[phase].get(happened)
+    if expected is not None:
+        assert after(phase, happened) is expected
+        return
+    with pytest.raises(RuntimeError) as error:
+        after(phase, happened)
+    assert phase.value in str(error.value)
+    assert happened.value in str(error.value)
+    assert error.value.__suppress_context__
+
+
+def test_the_table_has_every_phase():
+    assert set(TRANSITIONS) == set(Phase)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_closing_is_allowed_at_any_time(phase):
+    assert after(phase, Input.CLOSE) in OVER
+
+
+@pytest.mark.parametrize("phase", OVER)
+def test_what_is_over_stays_as_it_is(phase):
+    assert set(TRANSITIONS[phase]) == {Input.CLOSE}
+    assert after(phase, Input.CLOSE) is phase
+
+
+def test_every_phase_can_be_reached_and_every_call_can_end():
+    reached, new = {Phase.ASKING}, [Phase.ASKING]
+    while new:
+        found = set(TRANSITIONS[new.pop()].values()) - reached
+        reached |= found
+        new += found
+    assert reached == set(Phase)
+    for phase in set(Phase) - set(OVER):
+        assert set(OVER) & set(TRANSITIONS[phase].values())
+
+
+def test_every_input_can_happen():
+    assert {happened for row in TRANSITIONS.values() for happened in row} == set(Input)
+
+
+def test_a_wait_is_between_any_two_requests():
+    into_asking = {phase for phase, row in TRANSITIONS.items() if Phase.ASKING in row.values()}
+    assert into_asking == {Phase.WAITING}
+    into_waiting = {phase for phase, row in TRANSITIONS.items() if Phase.WAITING in row.values()}
+    assert into_waiting == {Phase.ASKING, Phase.READING}
