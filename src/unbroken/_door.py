@@ -102,12 +102,15 @@ class HttpUpstream(_Upstream):
         if not self.streams:
             return iter(())
         # What is not compressed need not go through the library's decoders.
-        read = self.http.iter_bytes if self._is_compressed() else self.http.iter_raw
-        chunks: Iterator[bytes] = read()
-        return chunks
+        return iter(self.http.iter_bytes() if self._is_compressed() else self.http.stream)
 
     def close(self) -> None:
         """Close the connection, or give it back."""
+        if self.http is not None:
+            self.http.close()
+
+    def abort(self) -> None:
+        """Close the connection while somebody may be reading from it."""
         if self.http is not None:
             _http.hang_up(self.http)
             self.http.close()
@@ -125,7 +128,7 @@ class AsyncHttpUpstream(_Upstream):
         elif self._is_compressed():
             self._chunks = self.http.aiter_bytes()
         else:
-            self._chunks = self.http.aiter_raw()
+            self._chunks = aiter(self.http.stream)
         return self._chunks
 
     async def close(self) -> None:
@@ -135,6 +138,10 @@ class AsyncHttpUpstream(_Upstream):
         await self.http.aclose()
         with suppress(RuntimeError):  # another task is reading, and finds the connection closed
             await self._chunks.aclose()
+
+    async def abort(self) -> None:
+        """Close the connection while somebody may be reading from it."""
+        await self.close()
 
 
 async def _nothing() -> AsyncGenerator[bytes]:

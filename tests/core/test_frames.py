@@ -362,7 +362,7 @@ def test_the_fast_path_leaves_all_else_to_the_parser(frame):
         ),
     )
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @example({"a": "\ud83d half"})
 @example({"a": "line\nline\r\n\u2028"})
 def test_what_is_written_is_read_the_same(data):

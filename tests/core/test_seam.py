@@ -602,7 +602,7 @@ def test_a_long_text_that_does_not_come_to_the_quoted_words_is_not_held():
         seam.end()
 
 
-@pytest.mark.xfail(strict=True, reason="white space counts as one character, however long it is")
+@pytest.mark.xfail(strict=True, reason="what may be the mark holds all the white space before it")
 @pytest.mark.parametrize("where", ["", "Sure, ", "fox who jumped over the dog"])
 def test_endless_white_space_is_not_held(where):
     seam = free("Once there was a fox who jumped over")

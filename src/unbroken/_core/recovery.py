@@ -151,8 +151,11 @@ class Recovery:
         """Take in bytes of the body, and return what the caller gets for them."""
         assert self._framing is not None
         assert self.splice is not None
-        # Nearly always it is one event that need not be parsed.
-        out = None if self._framing.pending else self._pass(data)
+        out = None
+        if not self._framing.pending:
+            # Nearly always it is one event that need not be parsed: this is what the caller pays.
+            delta = self._framing.plain_delta(data)
+            out = None if delta is None else self.splice.plain_delta(delta, data)
         if out is None:
             out = self._read(data, now)
         else:
@@ -235,19 +238,14 @@ class Recovery:
 
     # Reading
 
-    def _pass(self, frame: bytes) -> bytes | None:
-        """Pass on a frame that need not be parsed; None for any other."""
-        assert self._framing is not None
-        assert self.splice is not None
-        delta = self._framing.plain_delta(frame)
-        return None if delta is None else self.splice.plain_delta(delta, frame)
-
     def _read(self, data: bytes, now: float) -> bytes:
         assert self._framing is not None
+        assert self.splice is not None
         out: list[bytes] = []
         try:
             for frame in self._framing.split(data):
-                piece = self._pass(frame)
+                delta = self._framing.plain_delta(frame)
+                piece = None if delta is None else self.splice.plain_delta(delta, frame)
                 if piece is None:
                     piece = self._take(frame, now)
                 else:

@@ -109,6 +109,8 @@ class Splice:
         self._text: Block | None = None
         self._plain_index: bytes | None = None
         self._plain_block: Block | None = None
+        self._plain_kind: bytes | None = None
+        self._plain_tail = bytearray()
         self._extras: list[Event] = []
         self._ending: list[Event] = []
 
@@ -122,11 +124,14 @@ class Splice:
         index, kind, text = delta
         if index != self._plain_index or not text:
             return None
-        block = self._plain_block
-        assert block is not None
-        block.tail(_KINDS[kind]).extend(text)
-        self.received_chars += _json_length(text)
-        if block is self.open:
+        if kind != self._plain_kind:
+            assert self._plain_block is not None
+            self._plain_tail = self._plain_block.tail(_KINDS[kind])
+            self._plain_kind = kind
+        self._plain_tail += text
+        is_plain = text.isascii() and b"\\" not in text
+        self.received_chars += len(text) if is_plain else _json_length(text)
+        if self._plain_block is self.open:
             self.progressed = True
             return frame
         self._queue[-1].keep(frame)
@@ -142,6 +147,7 @@ class Splice:
         handler = _HANDLERS.get(event.name)
         if handler is None:
             return event.frame
+        self._plain_kind = None  # what follows may not add to the same run of deltas
         for name, kind in _SHAPES[event.name].items():
             if not isinstance(event.data.get(name), kind):
                 raise FrameError(f"a {event.name} event without its {name}")
@@ -490,6 +496,4 @@ def _content_length(delta: dict[str, Any]) -> int:
 
 def _json_length(text: bytes) -> int:
     """The characters in the inside of a JSON string."""
-    if text.isascii() and b"\\" not in text:
-        return len(text)
     return len(json.loads(b'"%s"' % text))

@@ -86,8 +86,10 @@ class AsyncDriver:
         self._interrupt.set()
         with self._lock:
             self._machine.close(self._clock.now())
+        upstream, self.upstream = self.upstream, None
         try:
-            await self._release()
+            if upstream is not None:
+                await upstream.abort()
         finally:
             await self._tell()
 

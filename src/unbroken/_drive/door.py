@@ -38,7 +38,10 @@ class Upstream(Protocol):
         """The bytes of the body, with compression undone."""
 
     def close(self) -> None:
-        """Close the connection, or give it back. May be called twice, and from any thread."""
+        """Close the connection, or give it back. May be called twice."""
+
+    def abort(self) -> None:
+        """Close the connection while somebody may be reading from it, in another thread."""
 
 
 class AsyncUpstream(Protocol):
@@ -56,7 +59,10 @@ class AsyncUpstream(Protocol):
         """The bytes of the body, with compression undone."""
 
     async def close(self) -> None:
-        """Close the connection, or give it back. May be called twice, and from any task."""
+        """Close the connection, or give it back. May be called twice."""
+
+    async def abort(self) -> None:
+        """Close the connection while somebody may be reading from it, in another task."""
 
 
 class Door(Protocol):

@@ -85,8 +85,10 @@ class Driver:
         self._interrupt.set()
         with self._lock:
             self._machine.close(self._clock.now())
+        upstream, self.upstream = self.upstream, None
         try:
-            self._release()
+            if upstream is not None:
+                upstream.abort()
         finally:
             self._tell()
 
