@@ -175,7 +175,6 @@ def test_a_word_said_twice_does_not_tell_how_often(known, expected, said, overla
     assert Known(known, (expected,)).overlap(said, words=True) == overlap
 
 
-@pytest.mark.xfail(strict=True, reason="_is_periodic() takes a word that ends as it begins for two")
 @pytest.mark.parametrize("word", ["did", "wow", "aha", "onion", "101"])
 def test_a_word_that_ends_as_it_begins_is_no_repetition(word):
     assert Known(f"and then he saw {word}", ()).overlap(f"{word} go", words=True) == len(word)

@@ -123,6 +123,9 @@ class Known:
 
 
 def _is_periodic(text: str) -> bool:
-    """Whether the text is one string at least twice over, the last time without what ends it."""
-    longest = (len(text) + 1) // 2
-    return any(text[period:] == text[:-period] for period in range(1, longest + 1))
+    """Whether the text is one string at least twice over, the last time perhaps cut short."""
+    return any(
+        repeated[period:] == repeated[:-period]
+        for repeated in (text, text + " ")
+        for period in range(1, len(repeated) // 2 + 1)
+    )

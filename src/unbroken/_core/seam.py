@@ -30,6 +30,9 @@ _REPLAY = 16
 _NO_FURTHER = "the model said again what was delivered, and did not get beyond it"
 _FINAL = tuple(".!?:;)]}\"'`*_|>\u2026\u201d\u2019\u3002\uff01\uff1f")
 
+# White space that goes with the mark; more of it would be held without end.
+_BEFORE_MARK = r"\s{0,64}"
+
 _EVASION = re.compile(
     r"(?:(?:sure|of course|okay|ok|certainly|yes|no problem|understood|hello|hi)[,!.]* )*"
     r"(?:no response|i'm (?:not sure|sorry|ready|happy|unable)|i am (?:not sure|sorry|ready|happy"
@@ -185,7 +188,7 @@ class FreeSeam:
 
     def _decide(self, text: str) -> str:
         if not self._held:
-            self._lead += text[: len(text) - len(text.lstrip())]
+            self._lead = (self._lead + text[: len(text) - len(text.lstrip())])[-HELD:]
             text = text.lstrip()
         self._held += text
         said = fold(self._held)
@@ -209,7 +212,7 @@ class FreeSeam:
 
     def _is_full(self, said: str) -> bool:
         """Whether no more is to be held; white space alone may be longer than what it says."""
-        return len(said) > HELD or len(self._lead) + len(self._held) > 4 * HELD
+        return len(said) > HELD or len(self._held) > 4 * HELD
 
     def _beginnings(self, said: str) -> Iterator[tuple[int, str]]:
         """Where the answer may go on: at once, or after a preamble of any wording."""
@@ -308,9 +311,9 @@ class _Mark:
     """Takes a mark out of a text that comes in pieces, with the white space before it."""
 
     def __init__(self, mark: str) -> None:
-        self._whole = re.compile(r"\s*" + re.escape(mark))
+        self._whole = re.compile(_BEFORE_MARK + re.escape(mark))
         begun = "".join(f"(?:{re.escape(c)}" for c in mark) + ")?" * len(mark)
-        self._begun = re.compile(rf"\s*{begun}\Z")
+        self._begun = re.compile(rf"{_BEFORE_MARK}{begun}\Z")
         self._held = ""
         self.seen = False
 
