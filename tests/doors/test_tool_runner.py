@@ -76,9 +76,8 @@ def server(request, serve):
     return serve(turn, enforce_signatures=True, faults=script)
 
 
-@pytest.mark.parametrize("streams", [True, False], ids=["stream", "plain"])
-def test_every_tool_runs_once_and_the_answer_is_whole(server, connect, streams):
-    ran: list[tuple[str, ...]] = []
+def sync_tools(ran: list[tuple[str, ...]]) -> list[Any]:
+    """Tools that write down what they were called with."""
 
     @beta_tool
     def place(hint: str) -> str:
@@ -101,8 +100,42 @@ def test_every_tool_runs_once_and_the_answer_is_whole(server, connect, streams):
         ran.append(("weather", city, unit))
         return "7" if unit == "C" else "45"
 
+    return [place, weather]
+
+
+def async_tools(ran: list[tuple[str, ...]]) -> list[Any]:
+    """The same tools, for the async runner."""
+    place, weather = sync_tools(ran)
+
+    @beta_async_tool
+    async def async_place(hint: str) -> str:
+        """Where the user is.
+
+        Args:
+            hint: What is known.
+        """
+        return str(place.call({"hint": hint}))
+
+    @beta_async_tool
+    async def async_weather(city: str, unit: str) -> str:
+        """The weather.
+
+        Args:
+            city: Where.
+            unit: C or F.
+        """
+        return str(weather.call({"city": city, "unit": unit}))
+
+    async_place.name, async_weather.name = "place", "weather"
+    return [async_place, async_weather]
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "plain"])
+def test_every_tool_runs_once_and_the_answer_is_whole(server, connect, streams):
+    ran: list[tuple[str, ...]] = []
+
     client = connect(server)
-    runner = client.beta.messages.tool_runner(tools=[place, weather], stream=streams, **settings())
+    runner = client.beta.messages.tool_runner(tools=sync_tools(ran), stream=streams, **settings())
     final = None
     for step in runner:
         final = step.get_final_message() if streams else step
@@ -120,32 +153,11 @@ def check(final: Any, ran: list[tuple[str, ...]]) -> None:
 def test_the_async_runner_does_the_same(server):
     ran: list[tuple[str, ...]] = []
 
-    @beta_async_tool
-    async def place(hint: str) -> str:
-        """Where the user is.
-
-        Args:
-            hint: What is known.
-        """
-        ran.append(("place", hint))
-        return "Aarhus"
-
-    @beta_async_tool
-    async def weather(city: str, unit: str) -> str:
-        """The weather.
-
-        Args:
-            city: Where.
-            unit: C or F.
-        """
-        ran.append(("weather", city, unit))
-        return "7" if unit == "C" else "45"
-
     async def run() -> Any:
         async with anthropic.AsyncAnthropic(base_url=server.url, api_key="test") as client:
             wrapped = unbroken.wrap(client, clock=AsyncClock())
             runner = wrapped.beta.messages.tool_runner(
-                tools=[place, weather], stream=True, **settings()
+                tools=async_tools(ran), stream=True, **settings()
             )
             final = None
             async for step in runner:
@@ -153,3 +165,16 @@ def test_the_async_runner_does_the_same(server):
             return final
 
     check(asyncio.run(run()), ran)
+
+
+@pytest.mark.skipif(not HAS_THREADS, reason="this SDK has no threads")
+def test_a_runner_with_threads_survives_a_break_in_the_turn_that_begins_one(serve, connect):
+    server = serve(turn, enforce_signatures=True, faults=[faults.reset(after_chars=75)])
+    ran: list[tuple[str, ...]] = []
+
+    fields = {name: value for name, value in settings().items() if name != "thread"}
+    runner = connect(server).beta.messages.tool_runner(tools=sync_tools(ran), stream=True, **fields)
+    final = None
+    for step in runner:
+        final = step.get_final_message()
+    check(final, ran)

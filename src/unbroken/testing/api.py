@@ -120,7 +120,7 @@ class Api:
     def _checked(self, body: Any) -> dict[str, Any]:
         """The request with its whole conversation, if the API takes it."""
         strict = self.settings.strict
-        if strict:
+        if strict and not _continues_thread(body):
             check_request(body)
         whole = dict(self._threads.whole(body))
         if strict:
@@ -196,6 +196,12 @@ class Api:
         raw = json.dumps(body, ensure_ascii=self.settings.ensure_ascii, separators=(",", ":"))
         every = {**_headers(request_id), "content-type": "application/json", **(headers or {})}
         return Response(status, every, raw.encode(), ended)
+
+
+def _continues_thread(body: Any) -> bool:
+    """Whether its messages are the last ones of a conversation, which make sense with the others."""
+    thread = body.get("thread") if isinstance(body, dict) else None
+    return isinstance(thread, dict) and thread.get("type") == "continue"
 
 
 def _as_answer(given: Answer | str) -> Answer:
