@@ -32,7 +32,7 @@ def row(
 @pytest.mark.parametrize(
     ("kind", "status", "error_type", "error_code"),
     [
-        # The table of DESIGN §3, for HTTP errors as the API sends them.
+        # The failure table, for HTTP errors as the API sends them.
         row(K.RATE_LIMITED, 429),
         row(K.RATE_LIMITED, 429, "rate_limit_error"),
         row(K.RATE_LIMITED, 429, "rate_limit_error", "ramp_limit_exceeded"),

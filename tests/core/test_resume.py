@@ -109,7 +109,7 @@ def words(plan: Plan) -> str:
     return "".join(b["text"] for b in plan.turns[0]["content"] if b["type"] == "text")
 
 
-# The table of DESIGN §4
+# The table of what to ask next
 
 
 @pytest.mark.parametrize(

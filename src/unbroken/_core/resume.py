@@ -1,4 +1,4 @@
-"""What to ask next when an answer broke off: the table of DESIGN §4, in order, as one function.
+"""What to ask next when an answer broke off: the table of the README, in order, as one function.
 
 A continuation only appends to the request. `system`, `tools`, earlier turns, thinking, effort and
 `tool_choice` stay as they are, so that the prompt cache and the signatures of thinking blocks stay
