@@ -21,7 +21,7 @@ async def answer(ask: Ask, give: Give) -> str:
     async def stream() -> AsyncIterator[Any]:
         messages: list[Any] = list(ask.messages)
         if partial:
-            messages.append({"role": "assistant", "content": partial[0].rstrip()})
+            messages.append({"role": "assistant", "content": partial[0]})
             messages.append({"role": "user", "content": "Continue from where you left off."})
         async with (
             anthropic.AsyncAnthropic(base_url=ask.url, api_key="k") as client,

@@ -71,14 +71,14 @@ _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
 
-# What the API writes for nearly every event, matched in C: a JSON string is checked by its grammar.
+# The inside of a JSON string, by its grammar.
+_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
+# What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
     rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
-    rb'|"(input_json_delta)", ?"partial_json"): ?'
-    rb'"([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)"'
-    rb" *\} *\} *\n\n"
+    rb'|"(input_json_delta)", ?"partial_json"): ?"(' + _STRING.pattern + rb')" *\} *\} *\n\n'
 )
 
 
@@ -93,6 +93,8 @@ class ServerSentEvents:
         self._rest = bytearray()
         self._searched = 0
         self.pending = False
+        self._before = self._behind = b"\n\n"  # of the text of the last plain delta
+        self._block = self._kind = b""
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete, each with its blank line."""
@@ -111,10 +113,20 @@ class ServerSentEvents:
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        if frame.startswith(self._before) and frame.endswith(self._behind):
+            text = frame[len(self._before) : -len(self._behind)]
+            if _STRING.fullmatch(text) and (text.isascii() or _is_utf8(text)):
+                return self._block, self._kind, text
+        return self._plain_delta(frame)
+
+    def _plain_delta(self, frame: bytes) -> PlainDelta | None:
         match = _PLAIN_DELTA.fullmatch(frame)
         if match is None or not (frame.isascii() or _is_utf8(frame)):
             return None
-        return match[1], match[2] or match[3] or match[4], match[5]
+        # The next delta of the block differs in its text alone.
+        self._before, self._behind = frame[: match.start(5)], frame[match.end(5) :]
+        self._block, self._kind = match[1], match[2] or match[3] or match[4]
+        return self._block, self._kind, match[5]
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it holds no data: comments, say."""

@@ -163,6 +163,7 @@ class FreeSeam:
         self._lead = ""
         self._held = ""
         self._places: list[int] = []
+        self._elsewhere: set[int] = set()  # where what the caller has surely does not begin
         self._read: Callable[[str], str] = self._decide
 
     def feed(self, text: str) -> str:
@@ -201,6 +202,7 @@ class FreeSeam:
             overlap = self._overlap(begins, rest)
             if overlap:
                 return self._join(begins + overlap)
+            self._elsewhere.add(begins)  # more text makes neither of the two come true
         found = self._known.found_in(said)
         if found:
             return self._join(found)
@@ -216,8 +218,8 @@ class FreeSeam:
 
     def _beginnings(self, said: str) -> Iterator[tuple[int, str]]:
         """Where the answer may go on: at once, or after a preamble of any wording."""
-        yield 0, said
-        yield from ((at, said[at:]) for at in starts(self._held) if at < len(said))
+        later = (at for at in starts(self._held) if at < len(said))
+        yield from ((at, said[at:]) for at in (0, *later) if at not in self._elsewhere)
 
     def _overlap(self, begins: int, said: str) -> int:
         """How much of the text, from where it begins, the caller has already."""

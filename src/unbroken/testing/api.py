@@ -199,7 +199,7 @@ class Api:
 
 
 def _continues_thread(body: Any) -> bool:
-    """Whether its messages are the last ones of a conversation, which make sense with the others."""
+    """Whether its messages are the last ones of a conversation, and need the others with them."""
     thread = body.get("thread") if isinstance(body, dict) else None
     return isinstance(thread, dict) and thread.get("type") == "continue"
 
