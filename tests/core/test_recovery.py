@@ -13,7 +13,11 @@ from tests.core.strategies import TOOLS, VOICES, agent_answers, texts
 from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.events import AttemptFailed, AttemptStarted, Completed, Resumed, Waiting
+from unbroken._core.failures import FailureKind
+from unbroken._core.frames import ServerSentEvents
+from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
+from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase
 from unbroken.testing import Answer, answers, voices
 
@@ -390,3 +394,101 @@ def test_the_caller_gets_a_part_at_any_time(data: Any) -> None:
     text = "" if partial is None else text_of(partial)
     assert TEXT.startswith(text)
     assert bool(text) == bool(delivered)
+
+
+def frames_of(body: bytes, size: int) -> bytes:
+    """The whole frames within this many bytes."""
+    return body[: body.rindex(b"\n\n", 0, size) + 2]
+
+
+class TestTime:
+    """Time is told to the machine; it reads no clock."""
+
+    def reading(self, policy: Any, **settings: Any) -> Recovery:
+        machine = Recovery(policy, request(), 0.0, prefill=Prefill(), **settings)
+        machine.begin(0.0)
+        machine.opened(ServerSentEvents, 0.0)
+        body = Service(TEXT).respond(request())[1]
+        machine.receive(frames_of(body, 1500), 1.0)
+        assert machine.call.phase is Phase.READING
+        return machine
+
+    PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+    def test_pings_alone_are_a_stall(self) -> None:
+        machine = self.reading(AT_ONCE, progress_timeout=10.0)
+        for now in (5.0, 9.0, 10.5):
+            assert machine.receive(self.PING, now) == self.PING
+        machine.receive(self.PING, 11.5)
+        assert machine.call.attempt.failure is not None
+        assert machine.call.attempt.failure.kind is FailureKind.STALLED
+        assert machine.call.phase is Phase.WAITING
+
+    def test_events_are_none(self) -> None:
+        machine = self.reading(AT_ONCE, progress_timeout=10.0)
+        body = Service(TEXT).respond(request())[1]
+        rest = frames_of(body, 1700).removeprefix(frames_of(body, 1500))
+        machine.receive(rest, 10.0)
+        machine.receive(self.PING, 19.0)
+        assert machine.call.phase is Phase.READING
+
+    def test_the_deadline_ends_the_call(self) -> None:
+        machine = self.reading(AT_ONCE.replace(deadline=20.0))
+        machine.receive(self.PING, 19.0)
+        assert machine.call.phase is Phase.READING
+        machine.receive(self.PING, 20.0)
+        assert machine.call.phase is Phase.LOST
+        assert machine.call.reason is Reason.DEADLINE
+
+    def test_closing_counts_what_had_come(self) -> None:
+        machine = self.reading(AT_ONCE)
+        machine.close(2.0)
+        assert machine.call.phase is Phase.CLOSED
+        assert machine.call.attempt.outcome is Outcome.CANCELLED
+        assert machine.call.attempt.received_chars > 0
+
+
+def test_an_error_event_in_the_middle_is_a_failure_by_its_type() -> None:
+    machine = Recovery(AT_ONCE, request(), 0.0, prefill=Prefill())
+    machine.begin(0.0)
+    machine.opened(ServerSentEvents, 0.0)
+    machine.receive(frames_of(Service(TEXT).respond(request())[1], 1500), 0.0)
+    error = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    assert machine.receive(b"event: error\ndata: " + error + b"\n\n", 0.0) == b""
+    failure = machine.call.attempt.failure
+    assert failure is not None
+    assert (failure.kind, failure.status) == (FailureKind.OVERLOADED, 200)
+
+
+def test_a_refused_prefill_is_learned_and_masks_nothing() -> None:
+    prefill = Prefill()
+    service = Service(TEXT, prefill=False, cuts=[1500])
+    machine = Recovery(AT_ONCE, request(model=PREFILLS), 0.0, prefill=prefill)
+    run = Run(machine, service)
+    run.go(iter([1500]))
+    assert text_of(run.message()) == TEXT
+    assert len(service.refusals) == 1
+    assert not prefill.taken_by(PREFILLS)
+
+
+def test_a_model_that_takes_another_word_is_asked_again_from_the_exact_place() -> None:
+    asked_for: list[str] = []
+
+    def voice(asked: voices.Continuation) -> str:
+        asked_for.append(asked.partial)
+        return " other words" if len(asked_for) == 1 else asked.remaining
+
+    text = "The night train left the harbour"
+    body = Service(text, delta_chars=1).respond(request(model=PREFILLS))[1]
+    inside = body.index(b"b", body.rindex(b'"text":"b"')) + 20
+    service = Service(text, voice=voice, cuts=[inside], delta_chars=1)
+    run = service.run(request(model=PREFILLS))
+    assert text_of(run.message()) == text
+    assert asked_for == ["The night train left the", "The night train left the harb"]
+
+
+def test_a_restart_that_begins_otherwise_is_given_up() -> None:
+    answers_in_turn = iter([TEXT, "Something else altogether, and long enough to tell."])
+    service = Service(lambda _body: next(answers_in_turn), cuts=[1500])
+    run = service.run(request(), AT_ONCE.replace(continuation=Continuation("restart")))
+    assert run.machine.call.reason is Reason.DIVERGED

@@ -93,7 +93,9 @@ class ServerSentEvents:
         self._rest = bytearray()
         self._searched = 0
         self.pending = False
-        self._before = self._behind = b"\n\n"  # of the text of the last plain delta
+        # What stands before and behind the text of the last plain delta.
+        self._before = self._behind = b"\n\n"
+        self._from, self._to = 2, -2
         self._block = self._kind = b""
 
     def split(self, data: bytes) -> list[bytes]:
@@ -114,7 +116,7 @@ class ServerSentEvents:
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
         if frame.startswith(self._before) and frame.endswith(self._behind):
-            text = frame[len(self._before) : -len(self._behind)]
+            text = frame[self._from : self._to]
             if _STRING.fullmatch(text) and (text.isascii() or _is_utf8(text)):
                 return self._block, self._kind, text
         return self._plain_delta(frame)
@@ -124,7 +126,8 @@ class ServerSentEvents:
         if match is None or not (frame.isascii() or _is_utf8(frame)):
             return None
         # The next delta of the block differs in its text alone.
-        self._before, self._behind = frame[: match.start(5)], frame[match.end(5) :]
+        self._from, self._to = match.start(5), match.end(5) - len(frame)
+        self._before, self._behind = frame[: self._from], frame[self._to :]
         self._block, self._kind = match[1], match[2] or match[3] or match[4]
         return self._block, self._kind, match[5]
 

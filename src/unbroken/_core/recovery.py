@@ -14,7 +14,7 @@ from unbroken._core.events import Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import FrameError
 from unbroken._core.models import refuses_prefill
-from unbroken._core.resume import END_TURN, Delivered, Plan, resume
+from unbroken._core.resume import Delivered, EndTurn, Plan, resume
 from unbroken._core.seam import SeamError
 from unbroken._core.splice import Splice
 from unbroken._core.states import Phase
@@ -149,19 +149,19 @@ class Recovery:
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take in bytes of the body, and return what the caller gets for them."""
-        assert self._framing is not None
-        assert self.splice is not None
+        framing, splice = self._framing, self.splice
+        assert framing is not None and splice is not None  # noqa: PT018  # once an event
         out = None
-        if not self._framing.pending:
+        if not framing.pending:
             # Nearly always it is one event that need not be parsed: this is what the caller pays.
-            delta = self._framing.plain_delta(data)
-            out = None if delta is None else self.splice.plain_delta(delta, data)
+            delta = framing.plain_delta(data)
+            out = None if delta is None else splice.plain_delta(delta, data)
         if out is None:
             out = self._read(data, now)
         else:
             self._last_event = now
-        if self.splice.progressed:
-            self.splice.progressed = False
+        if splice.progressed:
+            splice.progressed = False
             self._fresh = now
             if self.call.first is not None:
                 self._progress()
@@ -176,14 +176,12 @@ class Recovery:
         if self.splice.end is not None:
             return self._finish(self.splice.finish(), now)
         plan = self._next_plan()
-        if plan is END_TURN:
+        if isinstance(plan, EndTurn):
             out = self.splice.finish_as("tool_use")
             self._tell_answer()
             self.call.ended_short(loss, now)
             return out
-        self.call.failed(loss, now, refusal=plan if isinstance(plan, Reason) else None)
-        if isinstance(plan, Plan):
-            self.plan = plan
+        self._fail(loss, plan, now)
         return b""
 
     def ended(self, now: float) -> bytes:
@@ -198,10 +196,7 @@ class Recovery:
         if wrongly and self.call.model is not None:
             self._prefill.refused_by(self.call.model)
         plan = self._next_plan() if self._has_delivered() else Plan(self._body)
-        refusal = plan if isinstance(plan, Reason) else None
-        self.call.failed(loss, now, refusal=refusal, wrongly=wrongly)
-        if isinstance(plan, Plan):
-            self.plan = plan
+        self._fail(loss, plan, now, wrongly=wrongly)
 
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
@@ -317,10 +312,7 @@ class Recovery:
         if self.plan.healed and self.plan.prefill:
             self._heal = False
             self._close_books(now)
-            plan = self._next_plan()
-            assert isinstance(plan, Plan)
-            self.plan = plan
-            self.call.failed(loss, now, wrongly=True)
+            self._fail(loss, self._next_plan(), now, wrongly=True)
             return b""
         if self.call.policy.resuming.mode == "restart":
             self._close_books(now)
@@ -333,7 +325,16 @@ class Recovery:
     def _has_delivered(self) -> bool:
         return self.splice is not None and bool(self.splice.blocks)
 
-    def _next_plan(self) -> Any:
+    def _fail(
+        self, loss: Loss, plan: Plan | Reason | EndTurn, now: float, *, wrongly: bool = False
+    ) -> None:
+        """Ask for what is planned next, if the bounds allow; else give up."""
+        refusal = plan if isinstance(plan, Reason) else None
+        self.call.failed(loss, now, refusal=refusal, wrongly=wrongly)
+        if isinstance(plan, Plan):
+            self.plan = plan
+
+    def _next_plan(self) -> Plan | Reason | EndTurn:
         assert self.splice is not None
         self._kept = sum(
             len(block.text()) for block in self.splice.blocks if block.handling is Handling.TEXT

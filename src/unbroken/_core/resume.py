@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unbroken._core.policy import Continuation
     from unbroken._core.seam import Seam
 
-__all__ = ["END_TURN", "Delivered", "Plan", "resume"]
+__all__ = ["END_TURN", "Delivered", "EndTurn", "Plan", "resume"]
 
 # Of these, the first that the answer itself does not have is used.
 MARKS = ("[[DONE]]", "[[NOTHING LEFT]]", "[[THAT WAS ALL]]")
@@ -71,11 +71,11 @@ class Plan:
     turns: tuple[dict[str, Any], ...] = field(default=())
 
 
-class _EndTurn:
+class EndTurn:
     """No request: the finished tool calls that the caller has end the turn."""
 
 
-END_TURN = _EndTurn()
+END_TURN = EndTurn()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def resume(
     *,
     takes_prefill: bool,
     heal: bool = True,
-) -> Plan | Reason | _EndTurn:
+) -> Plan | Reason | EndTurn:
     """Decide what to ask next, after what has been delivered.
 
     Args:
