@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import signal
@@ -231,7 +232,12 @@ def test_as_a_process_with_neither_key_nor_terminal():
 
 def test_ctrl_c_ends_a_wait_cleanly():
     with subprocess.Popen(
-        [*UNBROKEN, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        [*UNBROKEN, "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        # A shell's background job is born deaf to Ctrl-C, and so would be its children.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None
         while process.stdout.readline() != "\n":

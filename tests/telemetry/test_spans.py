@@ -239,8 +239,8 @@ def test_without_a_tracer_all_of_it_works_and_nothing_is_recorded(server):
         event_hooks={"request": [lambda _: current.append(trace.get_current_span())]},
     )
     server.script(faults.status(529), faults.reset(after_chars=20))
-    bare = anthropic.Anthropic(base_url=server.url, api_key="test", http_client=http)
-    assert stream(unbroken.wrap(bare, AT_ONCE)) == STORY
+    with anthropic.Anthropic(base_url=server.url, api_key="test", http_client=http) as bare:
+        assert stream(unbroken.wrap(bare, AT_ONCE)) == STORY
     assert len(current) == 3
     assert not any(span.get_span_context().is_valid for span in current)
 
@@ -264,11 +264,11 @@ def test_broken_telemetry_breaks_no_answer(server, broken, caplog):
 
     caplog.set_level("DEBUG", "unbroken")
     server.script(faults.status(529), faults.reset(after_chars=20))
-    bare = anthropic.Anthropic(
+    with anthropic.Anthropic(
         base_url=server.url,
         api_key="test",
         http_client=anthropic.DefaultHttpxClient(verify=False),
-    )
-    assert stream(unbroken.wrap(bare, AT_ONCE, **{broken: Broken()})) == STORY
+    ) as bare:
+        assert stream(unbroken.wrap(bare, AT_ONCE, **{broken: Broken()})) == STORY
     complaints = [r for r in caplog.records if r.levelname == "DEBUG" and r.name == "unbroken"]
     assert complaints
