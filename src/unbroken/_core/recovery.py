@@ -140,10 +140,12 @@ class Recovery:
         self._framing = framing()
         if self.splice is None:
             self.splice = Splice(self._framing, self._live)
-        self._reading = plan = self.plan
+        plan = self.plan
         self.splice.begin_attempt(
             plan.seam, continues=plan.continues, prompt_tokens=plan.prompt_tokens
         )
+        # The request was sent: its body and the seam hold texts that may be long.
+        self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
         self._last_event = now
         self._alarm = -math.inf
 

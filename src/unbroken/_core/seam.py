@@ -42,6 +42,9 @@ _EVASION = re.compile(
 )
 
 
+_NOTHING = Known("", ())
+
+
 class SeamError(Exception):
     """A continuation that does not go on from what the caller has."""
 
@@ -179,10 +182,15 @@ class FreeSeam:
         out = self._read("" if self._mark is None else self._mark.end())
         if self._read != self._pass:
             out += self._decide_now()
-            self._read = self._pass
+            self._settle()
         return out
 
     # Reading text, by how far the seam is decided
+
+    def _settle(self) -> None:
+        """The seam is decided: forget the text before it, which may be long."""
+        self._known = _NOTHING
+        self._read = self._pass
 
     def _pass(self, text: str) -> str:
         return text
@@ -243,7 +251,7 @@ class FreeSeam:
         self._held += text
         if self._trail and not self._held.strip():
             return ""
-        self._read = self._pass
+        self._settle()
         return join_space(self._trail, self._held)
 
     def _decide_now(self) -> str:
