@@ -140,7 +140,7 @@ class Driver:
             chunk = next(self._chunks, None)
         except Exception as error:
             if self._closing:
-                raise
+                raise self._door.closed() from error
             loss = self._door.loss(error)
         with self._lock:
             now = self._clock.now()
