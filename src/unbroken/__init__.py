@@ -5,6 +5,9 @@ import anthropic, unbroken
 client = unbroken.wrap(anthropic.Anthropic())
 """
 
+import importlib as _importlib
+from importlib.metadata import version as _version
+
 from unbroken._core.attempts import Attempt, AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.budget import RetryBudget
@@ -52,3 +55,11 @@ __all__ = [
     "report",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version("unbroken")
+    if name in ("testing", "transport"):  # who does not use them does not pay for them
+        return _importlib.import_module(f"unbroken.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
