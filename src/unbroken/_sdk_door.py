@@ -172,7 +172,7 @@ class SdkDoor(_SdkCall):
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, http.read())
-        self._last = response
+        self._last = None if loss is None else response
         return SdkUpstream(response, loss, streams=self._resumes)
 
 
@@ -188,5 +188,5 @@ class AsyncSdkDoor(_SdkCall):
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, await http.aread())
-        self._last = response
+        self._last = None if loss is None else response
         return AsyncSdkUpstream(response, loss, streams=self._resumes)

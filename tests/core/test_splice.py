@@ -146,7 +146,7 @@ def resumed(
 ) -> tuple[Splice, bytes]:
     """A message whose first attempt brought these frames, and whose second one has begun."""
     splice, out = begun(*frames)
-    splice.begin_attempt(seam, continues=continues)
+    splice.begin_attempt(seam, continues=continues, keeps=continues)
     return splice, out + read(splice, message_start(2) if second is None else second)
 
 

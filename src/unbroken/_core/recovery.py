@@ -142,10 +142,16 @@ class Recovery:
             self.splice = Splice(self._framing, self._live)
         plan = self.plan
         self.splice.begin_attempt(
-            plan.seam, continues=plan.continues, prompt_tokens=plan.prompt_tokens
+            plan.seam,
+            continues=plan.continues,
+            keeps=plan.continues and not plan.prefill,
+            prompt_tokens=plan.prompt_tokens,
         )
         # The request was sent: its body and the seam hold texts that may be long.
-        self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
+        turns = () if plan.prefill else plan.turns
+        self._reading = self.plan = dataclasses.replace(
+            plan, body=self._body, seam=None, turns=turns
+        )
         self._last_event = now
         self._alarm = -math.inf
 

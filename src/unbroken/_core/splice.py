@@ -81,13 +81,21 @@ class Splice:
 
     # The attempt
 
-    def begin_attempt(self, seam: Seam | None, *, continues: bool, prompt_tokens: int = 0) -> None:
+    def begin_attempt(
+        self,
+        seam: Seam | None,
+        *,
+        continues: bool,
+        keeps: bool = False,
+        prompt_tokens: int = 0,
+    ) -> None:
         """Forget what the last attempt left unfinished, and read the next one.
 
         Args:
             seam: Where the attempt's first text joins the text that the caller has, if it does.
             continues: Whether the attempt goes on from the partial answer, so that its thinking
                 is bound to turns which the caller's history does not have.
+            keeps: Whether to keep what it brings as the model wrote it, in `received`.
             prompt_tokens: About how many input tokens our own words to the model are.
         """
         self.usage = AttemptUsage()
@@ -99,6 +107,7 @@ class Splice:
         self._seam = seam
         self._joins = seam is not None
         self._continues = continues
+        self._keeps = keeps
         self._prompt_tokens = prompt_tokens
         self._mutes_thinking = continues or self._has_thinking()
         self._queue: list[_Held] = []
@@ -167,7 +176,7 @@ class Splice:
             raise FrameError("a content block that begins out of order")
         block = Block(event.data["content_block"])
         self._current, self._upstream_index = block, event.data["index"]
-        if self._continues:
+        if self._keeps:
             self.received.append(block)
         if self._is_muted(block):
             return b""
@@ -243,7 +252,7 @@ class Splice:
     # Text
 
     def _text_content(self, block: Block, event: Event, delta: dict[str, Any]) -> bytes:
-        if self._continues:
+        if self._keeps:
             block.add(delta)
         if delta.get("type") == "text_delta":
             return self._deliver(str(delta.get("text") or ""), event)
