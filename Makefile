@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: test demo clean
+.PHONY: test demo bench clean
 
 test: $(VENV)/dev.installed
 	$(BIN)/ruff check
@@ -16,6 +16,14 @@ test: $(VENV)/dev.installed
 
 demo: $(VENV)/package.installed
 	@$(BIN)/unbroken demo $(ARGS)
+
+bench: $(VENV)/package.installed
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.scale
+	$(if $(PEERS),$(BIN)/python -m benchmarks.peers)
+	$(BIN)/python -m benchmarks.results
 
 clean:
 	rm -rf $(VENV)
