@@ -744,7 +744,7 @@ def test_thinking_born_in_a_continuation_is_not_delivered_but_received():
         "signature": "sig",
     }
     assert splice.received[1].text() == "fox ran"
-    assert splice.received_chars == len("Go on.fox ran")
+    assert splice.received_chars() == len("Go on.fox ran")
 
 
 def test_thinking_of_the_same_request_again_is_not_delivered_twice():
@@ -834,7 +834,7 @@ def test_two_drops_are_spliced_like_one():
 def test_what_the_attempt_brought_is_counted_in_characters():
     thought, tool = thinking_block(0, "Hm \u72d0"), tool_block(2)
     splice, _ = begun(*thought, *text_block(1, 'a"\n', "\U0001f642"), *tool, PING, *ENDING)
-    assert splice.received_chars == len('Hm \u72d0a"\n\U0001f642{"a":1}')
+    assert splice.received_chars() == len('Hm \u72d0a"\n\U0001f642{"a":1}')
 
 
 def test_the_message_so_far_is_what_the_caller_was_given():

@@ -1,4 +1,4 @@
-"""The two drivers are one text: without `async` and `await`, `aio` is `sync`."""
+"""The two drivers are one text: without `async` and `await`, `aio` is `sync` without its lock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 
 from unbroken._drive import aio, body, clock, door, sync
 
-# How `aio` names what `sync` names otherwise, besides the `Async` at the beginning of a name. One
-# thread runs all tasks, so what is a lock for threads is nothing for them.
+# How `aio` names what `sync` names otherwise, besides the `Async` at the beginning of a name.
 RENAMED = {
     "AsyncIterator": "Iterator",
     "SystemAsyncClock": "SystemClock",
@@ -20,7 +19,6 @@ RENAMED = {
     "__anext__": "__next__",
     "aclose": "close",
     "anext": "next",
-    "nullcontext": "Lock",
 }
 
 
@@ -29,7 +27,7 @@ def renamed(name: str) -> str:
 
 
 class ToSync(ast.NodeTransformer):
-    """Drops `async` and `await`, and the docstrings, which speak of threads or of tasks."""
+    """Drops `async`, `await` and the lock, and docstrings, as they speak of threads or tasks."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         parts = {field: getattr(node, field) for field in node._fields}
@@ -45,12 +43,16 @@ class ToSync(ast.NodeTransformer):
         inner: ast.AST = self.visit(node.value)
         return inner
 
+    def visit_With(self, node: ast.With) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        return node.body if ast.unparse(node.items[0]) == "self._lock" else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if ast.unparse(node.targets[0]) == "self._lock" else node
+
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        is_lock = isinstance(node.value, ast.Name) and node.value.id == "threading"
-        return ast.Name(node.attr, node.ctx) if is_lock else self._renamed_attribute(node)
-
-    def _renamed_attribute(self, node: ast.Attribute) -> ast.AST:
         node.attr = renamed(node.attr)
         return node
 

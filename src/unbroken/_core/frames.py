@@ -68,17 +68,20 @@ class Framing(Protocol):
 
 
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_FRAME = re.compile(rb"(?s:.*?)(?:" + _END.pattern + rb")")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
 
-# The inside of a JSON string, by its grammar.
-_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
+# The rest of a plain delta: the inside of a JSON string, by its grammar, and what closes it all.
+_TEXT_AND_END = re.compile(
+    rb'([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)" *\} *\} *\n\n'
+)
 # What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
     rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
-    rb'|"(input_json_delta)", ?"partial_json"): ?"(' + _STRING.pattern + rb')" *\} *\} *\n\n'
+    rb'|"(input_json_delta)", ?"partial_json"): ?"' + _TEXT_AND_END.pattern
 )
 
 
@@ -91,43 +94,41 @@ class ServerSentEvents:
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._searched = 0
         self.pending = False
-        # What stands before and behind the text of the last plain delta.
-        self._before = self._behind = b"\n\n"
-        self._from, self._to = 2, -2
-        self._block = self._kind = b""
+        # What the last plain delta says before its text.
+        self._before, self._block, self._kind = b"\n", b"", b""
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete, each with its blank line."""
+        unsearched = self._rest[-3:] + data  # three of the four bytes of an end may have come
         self._rest += data
-        frames = []
-        begin, search = 0, max(self._searched - 3, 0)
-        while found := _END.search(self._rest, search):
-            frames.append(bytes(self._rest[begin : found.end()]))
-            begin = search = found.end()
-        del self._rest[:begin]
-        self._searched = len(self._rest)
-        self.pending = self._searched > 0
-        if self._searched > MAX_FRAME:
+        frames: list[bytes] = []
+        if b"\r" in unsearched:
+            frames = _FRAME.findall(self._rest) if _END.search(unsearched) else []
+        elif b"\n\n" in unsearched:
+            frames = [frame + b"\n\n" for frame in bytes(self._rest).split(b"\n\n")[:-1]]
+        del self._rest[: sum(map(len, frames))]
+        self.pending = bool(self._rest)
+        if len(self._rest) > MAX_FRAME:
             raise FrameError("a frame has no end")
         return frames
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
-        if frame.startswith(self._before) and frame.endswith(self._behind):
-            text = frame[self._from : self._to]
-            if _STRING.fullmatch(text) and (text.isascii() or _is_utf8(text)):
-                return self._block, self._kind, text
-        return self._plain_delta(frame)
+        if not frame.startswith(self._before):
+            return self._other_delta(frame)
+        # The deltas of a block differ in their text alone.
+        match = _TEXT_AND_END.fullmatch(frame, len(self._before))
+        if match is None:
+            return None
+        text = match[1]
+        return (self._block, self._kind, text) if text.isascii() or _is_utf8(text) else None
 
-    def _plain_delta(self, frame: bytes) -> PlainDelta | None:
+    def _other_delta(self, frame: bytes) -> PlainDelta | None:
         match = _PLAIN_DELTA.fullmatch(frame)
         if match is None or not (frame.isascii() or _is_utf8(frame)):
             return None
-        # The next delta of the block differs in its text alone.
-        self._from, self._to = match.start(5), match.end(5) - len(frame)
-        self._before, self._behind = frame[: self._from], frame[self._to :]
+        self._before = frame[: match.start(5)]
         self._block, self._kind = match[1], match[2] or match[3] or match[4]
         return self._block, self._kind, match[5]
 

@@ -372,7 +372,7 @@ class Recovery:
             self._fresh = now
         self._progress()
         usage = self.splice.usage
-        self.call.note(received_chars=self.splice.received_chars, usage=usage.billed())
+        self.call.note(received_chars=self.splice.received_chars(), usage=usage.billed())
 
     def _settle_cut_attempt(self) -> None:
         """A continuation's input tells what the attempt before it put out."""

@@ -101,8 +101,7 @@ class Splice:
         self.usage = AttemptUsage()
         self.received: list[Block] = []
         """What a continuation brought, as the model wrote it."""
-        self.received_chars = 0
-        """Characters of content that the attempt brought: text, thinking, tool input."""
+        self._received_chars = 0
         self.end = None
         self._seam = seam
         self._joins = seam is not None
@@ -119,7 +118,7 @@ class Splice:
         self._plain_index: bytes | None = None
         self._plain_block: Block | None = None
         self._plain_kind: bytes | None = None
-        self._plain_tail = bytearray()
+        self._plain_tail, self._plain_from = bytearray(), 0
         self._extras: list[Event] = []
         self._ending: list[Event] = []
 
@@ -134,17 +133,31 @@ class Splice:
         if index != self._plain_index or not text:
             return None
         if kind != self._plain_kind:
-            assert self._plain_block is not None
-            self._plain_tail = self._plain_block.tail(_KINDS[kind])
-            self._plain_kind = kind
+            self._begin_run(kind)
         self._plain_tail += text
-        is_plain = text.isascii() and b"\\" not in text
-        self.received_chars += len(text) if is_plain else _json_length(text)
         if self._plain_block is self.open:
             self.progressed = True
             return frame
         self._queue[-1].keep(frame)
         return b""
+
+    def _begin_run(self, kind: bytes) -> None:
+        """Plain deltas of this kind follow one another."""
+        assert self._plain_block is not None
+        self._end_run()
+        self._plain_tail = self._plain_block.tail(_KINDS[kind])
+        self._plain_kind, self._plain_from = kind, len(self._plain_tail)
+
+    def _end_run(self) -> None:
+        """Count what the run brought: at once, as counting each delta is slow."""
+        if self._plain_kind is not None:
+            self._received_chars += _json_length(self._plain_tail[self._plain_from :])
+            self._plain_kind = None
+
+    def received_chars(self) -> int:
+        """Characters of content that the attempt brought: text, thinking, tool input."""
+        self._end_run()
+        return self._received_chars
 
     def take(self, event: Event) -> bytes:
         """Take in one event, and return what the caller gets for it.
@@ -156,7 +169,7 @@ class Splice:
         handler = _HANDLERS.get(event.name)
         if handler is None:
             return event.frame
-        self._plain_kind = None  # what follows may not add to the same run of deltas
+        self._end_run()
         for name, kind in _SHAPES[event.name].items():
             if not isinstance(event.data.get(name), kind):
                 raise FrameError(f"a {event.name} event without its {name}")
@@ -201,7 +214,7 @@ class Splice:
     def _block_delta(self, event: Event) -> bytes:
         block = self._current_at(event)
         delta = event.data["delta"]
-        self.received_chars += _content_length(delta)
+        self._received_chars += _content_length(delta)
         if self._in_text:
             return self._text_content(block, event, delta)
         block.add(delta)
@@ -405,7 +418,8 @@ class Splice:
 
     def finish_as(self, stop_reason: str) -> bytes:
         """End the message here, for a reason that the API did not come to tell."""
-        output = unfinished(self._first_usage, self.usage, self._prompt_tokens, self.received_chars)
+        received_chars = self.received_chars()
+        output = unfinished(self._first_usage, self.usage, self._prompt_tokens, received_chars)
         self.end = {
             "type": "message_delta",
             "delta": {"stop_reason": stop_reason, "stop_sequence": None},
@@ -503,6 +517,6 @@ def _content_length(delta: dict[str, Any]) -> int:
     return sum(len(str(delta.get(key) or "")) for key in ("text", "thinking", "partial_json"))
 
 
-def _json_length(text: bytes) -> int:
+def _json_length(text: bytearray) -> int:
     """The characters in the inside of a JSON string."""
     return len(json.loads(b'"%s"' % text))

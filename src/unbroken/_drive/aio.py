@@ -1,8 +1,8 @@
-"""Carries out a call for tasks. `sync` is the same, line for line, for threads."""
+"""Carries out a call for tasks. `sync` is the same for threads, line for line but for its lock."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from unbroken._core.recovery import Recovery
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from unbroken._drive.door import AsyncDoor, AsyncObserver, AsyncUpstream
 
 __all__ = ["AsyncDriver"]
+
+_READING = Phase.READING  # asked for with every event, and slow to look up before Python 3.12
 
 
 class AsyncDriver:
@@ -37,7 +39,6 @@ class AsyncDriver:
         self._door = door
         self._clock = clock
         self._observer = observer
-        self._lock = nullcontext()  # one thread runs all tasks
         self._interrupt = AsyncInterrupt()
         self._closing = False
         self._told_loss = False
@@ -66,7 +67,7 @@ class AsyncDriver:
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if call.phase is Phase.READING:
+                if call.phase is _READING:
                     out = await self._read_chunk()
                 elif call.phase is Phase.COMPLETE:
                     await self._drain()
@@ -84,8 +85,7 @@ class AsyncDriver:
         """End the call, whatever it is doing, and close its connection; from any task."""
         self._closing = True
         self._interrupt.set()
-        with self._lock:
-            self._machine.close(self._clock.now())
+        self._machine.close(self._clock.now())
         upstream, self.upstream = self.upstream, None
         try:
             if upstream is not None:
@@ -97,9 +97,8 @@ class AsyncDriver:
         call = self._machine.call
         if call.phase is Phase.WAITING:
             await self._clock.sleep(call.wait, self._interrupt)
-            with self._lock:
-                if not self._closing:
-                    call.waited()
+            if not self._closing:
+                call.waited()
             return
         self._machine.begin(self._clock.now())
         await self._tell()
@@ -114,10 +113,9 @@ class AsyncDriver:
             self._chunks = upstream.chunks()
             call.note(status=upstream.status, request_id=upstream.request_id)
             loss = upstream.loss
-        with self._lock:
-            now = self._clock.now()
-            if not self._closing:
-                self._take_in(loss, now)
+        now = self._clock.now()
+        if not self._closing:
+            self._take_in(loss, now)
         if self._closing or loss is not None:
             await self._release()
         await self._tell()
@@ -150,21 +148,21 @@ class AsyncDriver:
             if self._closing:
                 raise self._door.closed() from error
             loss = self._door.loss(error)
-        with self._lock:
-            now = self._clock.now()
-            if self._closing:
-                return b""
-            if chunk is not None:
-                out = machine.receive(chunk, now)
-            elif loss is not None:
-                out = machine.broke(loss, now)
-            else:
-                out = machine.ended(now)
-        if call.phase is Phase.WAITING or call.phase is Phase.LOST:
-            await self._release()
-        if call.events and (call.phase is Phase.READING or not out):
-            await self._tell()
-        return out  # how it ended is told when the caller has had this
+        now = self._clock.now()
+        if self._closing:
+            return b""
+        if chunk is not None:
+            out = machine.receive(chunk, now)
+        elif loss is not None:
+            out = machine.broke(loss, now)
+        else:
+            out = machine.ended(now)
+        if call.events:  # without one, nothing has ended
+            if call.phase in (Phase.WAITING, Phase.LOST):
+                await self._release()
+            if call.phase is Phase.READING or not out:
+                await self._tell()  # how it ended is told when the caller has had what came
+        return out
 
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""

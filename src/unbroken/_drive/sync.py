@@ -1,4 +1,4 @@
-"""Carries out a call for threads. `aio` is the same, line for line, for tasks."""
+"""Carries out a call for threads. `aio` is the same for tasks, line for line but for the lock."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver"]
 
+_READING = Phase.READING  # asked for with every event, and slow to look up before Python 3.12
+
 
 class Driver:
     """Makes the requests of one call, and reads its stream.
@@ -36,7 +38,7 @@ class Driver:
         self._door = door
         self._clock = clock
         self._observer = observer
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # tasks need none: one thread runs them all
         self._interrupt = Interrupt()
         self._closing = False
         self._told_loss = False
@@ -65,7 +67,7 @@ class Driver:
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if call.phase is Phase.READING:
+                if call.phase is _READING:
                     out = self._read_chunk()
                 elif call.phase is Phase.COMPLETE:
                     self._drain()
@@ -152,11 +154,12 @@ class Driver:
                 out = machine.broke(loss, now)
             else:
                 out = machine.ended(now)
-        if call.phase is Phase.WAITING or call.phase is Phase.LOST:
-            self._release()
-        if call.events and (call.phase is Phase.READING or not out):
-            self._tell()
-        return out  # how it ended is told when the caller has had this
+        if call.events:  # without one, nothing has ended
+            if call.phase in (Phase.WAITING, Phase.LOST):
+                self._release()
+            if call.phase is Phase.READING or not out:
+                self._tell()  # how it ended is told when the caller has had what came
+        return out
 
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
