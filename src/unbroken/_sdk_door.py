@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSdkDoor", "SdkDoor"]
 
 
-class SdkUpstream(HttpUpstream):
-    """A response of the SDK's sync client; inner middleware may answer with something else."""
-
-    def __init__(self, response: Any, loss: Loss | None, *, streams: bool) -> None:
-        super().__init__(getattr(response, "http_response", None), loss, streams=streams)
-        self.response = response
-
-
-class AsyncSdkUpstream(AsyncHttpUpstream):
-    """A response of the SDK's async client; inner middleware may answer with something else."""
-
-    def __init__(self, response: Any, loss: Loss | None, *, streams: bool) -> None:
-        super().__init__(getattr(response, "http_response", None), loss, streams=streams)
-        self.response = response
-
-
 class _SdkCall(HttpCall):
     """What both doors of the SDK know of a call.
 
@@ -71,7 +55,8 @@ class _SdkCall(HttpCall):
         self._call_next = call_next
         self._client = _sdk.client_of(call_next)
         self._timeout, is_set = _sdk.timeout_of(request, self._client)
-        self._last: Any = None
+        self.response: Any = None
+        """The SDK's response of the last attempt, until the caller has one."""
         ask = Ask(
             body=_sdk.body_of(request),
             headers=_sdk.headers_of(request),
@@ -107,8 +92,8 @@ class _SdkCall(HttpCall):
         """Raise the error of a call of which nothing was returned yet, or return what raises it."""
         call = self.machine.call
         if self._is_response(call.speaker) and call.first is call.speaker:
-            self._given_up(self._last.http_response)
-            return self._last
+            self._given_up(self.response.http_response)
+            return self.response
         error = self._error()
         if not isinstance(error, StreamInterrupted):
             raise error
@@ -165,15 +150,16 @@ class SdkDoor(_SdkCall):
 
     _is_async = False
 
-    def send(self, plan: Plan, call: Call) -> SdkUpstream:
+    def send(self, plan: Plan, call: Call) -> HttpUpstream:
         """Send a request, and return the response that began."""
         response = self._call_next(self._next_request(plan, call))
+        # Inner middleware may answer with something else. What goes on is read, not handed back.
         http = getattr(response, "http_response", None)
+        self.response = None if plan.continues else response
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, http.read())
-        self._last = None if loss is None else response
-        return SdkUpstream(response, loss, streams=self._resumes)
+        return HttpUpstream(http, loss, streams=self._resumes)
 
 
 class AsyncSdkDoor(_SdkCall):
@@ -181,12 +167,13 @@ class AsyncSdkDoor(_SdkCall):
 
     _is_async = True
 
-    async def send(self, plan: Plan, call: Call) -> AsyncSdkUpstream:
+    async def send(self, plan: Plan, call: Call) -> AsyncHttpUpstream:
         """Send a request, and return the response that began."""
         response = await self._call_next(self._next_request(plan, call))
+        # Inner middleware may answer with something else. What goes on is read, not handed back.
         http = getattr(response, "http_response", None)
+        self.response = None if plan.continues else response
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, await http.aread())
-        self._last = None if loss is None else response
-        return AsyncSdkUpstream(response, loss, streams=self._resumes)
+        return AsyncHttpUpstream(http, loss, streams=self._resumes)

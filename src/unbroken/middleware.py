@@ -109,10 +109,12 @@ def _handed_back(
 ) -> Any:
     """The response for the caller, read through the driver if it is a stream."""
     upstream: Any = driver.upstream
-    response, http = upstream.response, upstream.http
+    response, door.response = door.response, None
+    http = upstream.http
     extensions = {EXTENSION: door.reporter}
     if phase is Phase.READING:
         response.http_response = _http.spliced_response(http, body, driver, extensions)
+        response.http_response.stream.tell(response.http_response)
     elif http is not None:
         http.extensions.update(extensions)
     return response

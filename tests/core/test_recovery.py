@@ -152,6 +152,9 @@ class Agent:
         assert self.service.accepts([*before, merged, reply], **self.fields) == ""
         turns = self.run.machine.turns()
         assert self.service.accepts([*before, *turns, reply], **self.fields) == ""
+        asked = self.service.requests[-1]["messages"][len(before) :]
+        if asked and asked[-1]["role"] == "user":
+            assert list(turns[: len(asked)]) == asked
 
 
 # Where to cut, as shares of the whole stream.

@@ -94,19 +94,22 @@ def only_appends(body: dict[str, Any], plan: Plan) -> None:
             assert plan.body[name] is value
     messages = body["messages"]
     assert plan.body["messages"][: len(messages)] == messages
-    assert tuple(plan.body["messages"][len(messages) :]) == plan.turns
     assert json.dumps(plan.body)
     if plan.continues:
-        assert plan.turns[0]["role"] == "assistant"
-        assert (len(plan.turns) == 1) is plan.prefill
-        assert plan.prefill or plan.turns[1]["role"] == "user"
+        roles = [turn["role"] for turn in plan.body["messages"][len(messages) :]]
+        assert roles == (["assistant"] if plan.prefill else ["assistant", "user"])
     else:
         assert plan.body is body
 
 
+def turns(plan: Plan) -> list[dict[str, Any]]:
+    """The turns that were appended."""
+    return list(plan.body["messages"][-1 if plan.prefill else -2 :])
+
+
 def words(plan: Plan) -> str:
     """The text of the assistant turn that was appended."""
-    return "".join(b["text"] for b in plan.turns[0]["content"] if b["type"] == "text")
+    return "".join(b["text"] for b in turns(plan)[0]["content"] if b["type"] == "text")
 
 
 # The table of what to ask next
@@ -143,12 +146,8 @@ def test_text_with_prefill_is_the_last_assistant_turn(closed):
     plan = asked(text(STORY, closed=closed), takes_prefill=True)
     assert plan.prefill
     assert plan.healed
-    assert plan.turns == (
-        {
-            "role": "assistant",
-            "content": [{"type": "text", "text": STORY.removesuffix(" lazy")}],
-        },
-    )
+    content = [{"type": "text", "text": STORY.removesuffix(" lazy")}]
+    assert turns(plan) == [{"role": "assistant", "content": content}]
     assert isinstance(plan.seam, ExactSeam)
     assert plan.seam.feed(" lazy dog") == " dog"
     assert plan.prompt_tokens == 0
@@ -174,7 +173,7 @@ def test_text_otherwise_is_an_assistant_turn_and_a_user_turn(closed):
     plan = asked(text(STORY, closed=closed))
     assert not plan.prefill
     assert plan.continues
-    assistant, user = plan.turns
+    assistant, user = turns(plan)
     assert assistant["role"] == "assistant"
     assert STORY.startswith(words(plan))
     assert user["role"] == "user"
@@ -220,30 +219,30 @@ def test_finished_tool_calls_end_the_turn_without_a_request(blocks, mode):
 def test_a_finished_server_tool_call_and_its_result_are_sent_back():
     call, found = tool("server_tool_use"), result()
     plan = asked(text("I will look it up."), call, found)
-    content = plan.turns[0]["content"]
+    content = turns(plan)[0]["content"]
     assert [b["type"] for b in content] == ["text", "server_tool_use", "web_search_tool_result"]
     assert content[1]["input"] == {"q": 1}
     assert content[2] == found.content()
-    assert "{mark}" not in plan.turns[1]["content"]
-    assert "result" in plan.turns[1]["content"]
+    assert "{mark}" not in turns(plan)[1]["content"]
+    assert "result" in turns(plan)[1]["content"]
 
 
 def test_after_a_result_there_is_no_prefill():
     plan = asked(tool("server_tool_use"), result(), takes_prefill=True)
     assert not plan.prefill
-    assert plan.turns[1]["role"] == "user"
+    assert turns(plan)[1]["role"] == "user"
 
 
 def test_text_after_a_result_goes_on_from_that_text():
     plan = asked(text("I will look."), tool("server_tool_use"), result(), text(STORY))
-    assert [b["type"] for b in plan.turns[0]["content"]] == [
+    assert [b["type"] for b in turns(plan)[0]["content"]] == [
         "text",
         "server_tool_use",
         "web_search_tool_result",
         "text",
     ]
-    assert plan.turns[0]["content"][0]["text"] == "I will look."
-    assert STORY.startswith(plan.turns[0]["content"][3]["text"])
+    assert turns(plan)[0]["content"][0]["text"] == "I will look."
+    assert STORY.startswith(turns(plan)[0]["content"][3]["text"])
 
 
 @pytest.mark.parametrize(
@@ -343,7 +342,7 @@ def test_a_drop_inside_a_live_block_is_no_guess(live):
 def test_thinking_before_text_goes_back_as_it_came():
     thought = thinking("Let me see.", "signed")
     plan = asked(thought, redacted(), text(STORY))
-    assert plan.turns[0]["content"][:2] == [
+    assert turns(plan)[0]["content"][:2] == [
         thought.content(),
         {"type": "redacted_thinking", "data": "x"},
     ]
@@ -351,12 +350,12 @@ def test_thinking_before_text_goes_back_as_it_came():
 
 def test_thinking_at_the_end_does_not_go_back():
     plan = asked(text(STORY), thinking(), redacted())
-    assert [b["type"] for b in plan.turns[0]["content"]] == ["text"]
+    assert [b["type"] for b in turns(plan)[0]["content"]] == ["text"]
 
 
 def test_blank_texts_do_not_go_back():
     plan = asked(text("\n"), tool("server_tool_use"), result(), text(" "), text(STORY))
-    assert [b["type"] for b in plan.turns[0]["content"]] == [
+    assert [b["type"] for b in turns(plan)[0]["content"]] == [
         "server_tool_use",
         "web_search_tool_result",
         "text",
@@ -365,20 +364,20 @@ def test_blank_texts_do_not_go_back():
 
 def test_null_fields_do_not_go_back():
     opened = block({"type": "text", "text": STORY, "citations": None})
-    (content,) = asked(opened).turns[0]["content"]
+    (content,) = turns(asked(opened))[0]["content"]
     assert set(content) == {"type", "text"}
 
 
 @pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
 def test_citations_go_back_with_their_text(prefill):
     plan = asked(text("It is so."), text(STORY, citations=2), takes_prefill=prefill)
-    last = plan.turns[0]["content"][-1]
+    last = turns(plan)[0]["content"][-1]
     assert last["citations"] == [{"n": 0}, {"n": 1}]
 
 
 def test_texts_in_a_row_are_cut_as_one():
     plan = asked(text("Once upon a time there was "), text("a fox"))
-    assert [b["text"] for b in plan.turns[0]["content"]] == ["Once upon a time"]
+    assert [b["text"] for b in turns(plan)[0]["content"]] == ["Once upon a time"]
     assert plan.seam.feed("there was a fox who") == " who"
 
 
@@ -468,7 +467,7 @@ def test_the_identical_request_has_the_identical_max_tokens():
 
 def prompt_of(prompt: Any, partial: str = STORY) -> str:
     plan = asked(text(partial), continuation=Continuation(prompt=prompt))
-    said = plan.turns[1]["content"]
+    said = turns(plan)[1]["content"]
     assert isinstance(said, str)
     assert plan.prompt_tokens == len(said) // CHARS_PER_TOKEN
     return said
@@ -534,7 +533,7 @@ def test_the_mark_is_one_that_the_answer_does_not_have(partial, mark):
 def test_an_answer_with_all_the_marks_gets_none():
     partial = f"{' '.join(MARKS)} {STORY}"
     plan = asked(text(partial))
-    assert not any(mark in plan.turns[1]["content"] for mark in MARKS)
+    assert not any(mark in turns(plan)[1]["content"] for mark in MARKS)
     assert not marked(plan, MARKS[0])
 
 
@@ -560,18 +559,18 @@ def test_the_name_of_a_field_in_the_answer_is_no_field():
     partial = "In a template, write {mark} or {anchor} where it belongs and then"
     plan = asked(text(partial))
     assert cut_out(plan) in partial
-    assert "{anchor} where it belongs and then" in plan.turns[1]["content"]
+    assert "{anchor} where it belongs and then" in turns(plan)[1]["content"]
 
 
 def cut_out(plan: Plan) -> str:
-    quoted: str = plan.turns[1]["content"].split("\n\n")[1]
+    quoted: str = turns(plan)[1]["content"].split("\n\n")[1]
     return quoted
 
 
 def test_a_mark_that_the_anchor_quotes_is_not_the_one_that_was_asked_for():
     partial = f"It ends with the mark {MARKS[1]} and goes on"
     plan = asked(text(partial), continuation=Continuation(prompt="Go on after {anchor}."))
-    assert MARKS[1] in plan.turns[1]["content"]
+    assert MARKS[1] in turns(plan)[1]["content"]
     assert not marked(plan, MARKS[1])
 
 

@@ -60,7 +60,9 @@ def raw_response(client: anthropic.Anthropic) -> str:
 
 def streaming_response(client: anthropic.Anthropic) -> str:
     with client.messages.with_streaming_response.create(**request(stream=True)) as response:
-        return texts(response.parse())
+        answer = texts(response.parse())
+    assert response.elapsed.total_seconds() > 0
+    return answer
 
 
 def raw_lines(client: anthropic.Anthropic) -> str:
@@ -160,7 +162,9 @@ async def async_raw(client: anthropic.AsyncAnthropic) -> str:
 async def async_streaming_response(client: anthropic.AsyncAnthropic) -> str:
     async with client.messages.with_streaming_response.create(**request(stream=True)) as response:
         stream = await response.parse()
-        return texts([event async for event in stream])
+        answer = texts([event async for event in stream])
+    assert response.elapsed.total_seconds() > 0
+    return answer
 
 
 ASYNC = [async_text, async_create, async_beta, async_raw, async_streaming_response]

@@ -63,6 +63,11 @@ class _Run:
         self.string = string
         self.text = bytearray()
 
+    def until(self, length: int) -> _Run:
+        earlier = _Run(self.delta, self.string)
+        earlier.text += self.text[:length]
+        return earlier
+
     def whole(self) -> dict[str, Any]:
         return self.delta if self.string is None else {**self.delta, self.string: self.value()}
 
@@ -104,6 +109,19 @@ class Block:
             self._runs.append(_Run({"type": kind}, _STRINGS[kind]))
             self._tail_kind = kind
         return self._runs[-1].text
+
+    def size(self) -> tuple[int, int]:
+        """How far it has come."""
+        return len(self._runs), len(self._runs[-1].text) if self._runs else 0
+
+    def until(self, size: tuple[int, int]) -> Block:
+        """The block as it was at this size."""
+        count, length = size
+        earlier = Block(self.start)
+        earlier._runs = self._runs[:count]
+        if earlier._runs:
+            earlier._runs[-1] = earlier._runs[-1].until(length)
+        return earlier
 
     def deltas(self) -> list[dict[str, Any]]:
         """What was taken in, with deltas of one type in a row made one."""

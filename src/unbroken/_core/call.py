@@ -74,7 +74,8 @@ class Call:
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
-        self._begun = now
+        self.begun = now
+        """Monotonic seconds at which the call began."""
         self._attempt_begun = now
 
     @property
@@ -94,7 +95,7 @@ class Call:
         number = self.bounds.attempt()
         if number == 1:
             kind = AttemptKind.INITIAL
-        self.attempts.append(Attempt(number, kind, begun=now - self._begun, waited=self.wait))
+        self.attempts.append(Attempt(number, kind, begun=now - self.begun, waited=self.wait))
         self._attempt_begun = now
         self.emit(AttemptStarted)
 
@@ -181,7 +182,7 @@ class Call:
             return
         if self.attempt.outcome is None:
             self.note(outcome=Outcome.CANCELLED, seconds=now - self._attempt_begun)
-        self.emit(Cancelled, attempts=tuple(self.attempts), seconds=now - self._begun)
+        self.emit(Cancelled, attempts=tuple(self.attempts), seconds=now - self.begun)
 
     def _end_attempt(self, loss: Loss, now: float) -> None:
         self.first = self.first or loss
@@ -200,12 +201,12 @@ class Call:
             reason=reason,
             failure=self.speaker.failure,
             attempts=tuple(self.attempts),
-            seconds=now - self._begun,
+            seconds=now - self.begun,
         )
 
     def _complete(self, happened: Input, now: float) -> None:
         self.phase = after(self.phase, happened)
-        seconds = now - self._begun
+        seconds = now - self.begun
         self.emit(Completed, attempts=tuple(self.attempts), seconds=seconds, **self._answer)
 
     def take_events(self) -> list[RecoveryEvent]:

@@ -113,6 +113,7 @@ class Recovery:
         self.plan = Plan(body)
         """The request that is under way, or the next one."""
         self._reading = self.plan
+        self._had: list[tuple[Block, tuple[int, int]]] = []  # what the caller had before
         self._body = body
         self._prefill = prefill
         self._live = live
@@ -148,10 +149,8 @@ class Recovery:
             prompt_tokens=plan.prompt_tokens,
         )
         # The request was sent: its body and the seam hold texts that may be long.
-        turns = () if plan.prefill else plan.turns
-        self._reading = self.plan = dataclasses.replace(
-            plan, body=self._body, seam=None, turns=turns
-        )
+        self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
+        self._had = [(block, block.size()) for block in self.splice.blocks]
         self._last_event = now
         self._alarm = -math.inf
 
@@ -223,9 +222,14 @@ class Recovery:
         if self.splice is None:
             return ()
         goes_on = self._reading.continues and not self._reading.prefill
-        asked = self._reading.turns if goes_on else ()
+        asked = self._asked() if goes_on else ()
         content = Delivered(self._received() if goes_on else self.splice.blocks, None).turn()
         return (*asked, {"role": "assistant", "content": content}) if content else asked
+
+    def _asked(self) -> tuple[dict[str, Any], ...]:
+        """The turns that asked for what is being read."""
+        had = Delivered([block.until(size) for block, size in self._had], None)
+        return had.turns(self._reading.sent, self._reading.prompt)
 
     def _received(self) -> list[Block]:
         """What the last continuation brought, without what was held back when it broke off."""

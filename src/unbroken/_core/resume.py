@@ -7,7 +7,7 @@ valid; `max_tokens` alone is lowered to what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
@@ -58,8 +58,8 @@ class Plan:
         continues: Whether it goes on from the partial answer.
         prefill: Whether the partial answer is its last turn.
         healed: Whether the partial answer was cut where its last word begins.
-        prompt_tokens: About how many input tokens our own words to the model are.
-        turns: The turns that were appended.
+        sent: How many characters of the last texts it sends back.
+        prompt: Our own words to the model.
     """
 
     body: Mapping[str, Any]
@@ -67,8 +67,13 @@ class Plan:
     continues: bool = False
     prefill: bool = False
     healed: bool = False
-    prompt_tokens: int = 0
-    turns: tuple[dict[str, Any], ...] = field(default=())
+    sent: int = 0
+    prompt: str = ""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many input tokens our own words to the model are."""
+        return len(self.prompt) // CHARS_PER_TOKEN
 
 
 class EndTurn:
@@ -124,7 +129,12 @@ class Delivered:
         """The content of an assistant turn that holds it all."""
         return _turn([_sendable(block.content()) for block in self.blocks])
 
-    def partial(self, text_length: int) -> list[dict[str, Any]]:
+    def turns(self, text_length: int, prompt: str) -> tuple[dict[str, Any], ...]:
+        """The turns that ask to go on from it, or from so many characters of the last texts."""
+        said = {"role": "assistant", "content": self._partial(text_length)}
+        return (said, {"role": "user", "content": prompt}) if prompt else (said,)
+
+    def _partial(self, text_length: int) -> list[dict[str, Any]]:
         """The content of an assistant turn with this many characters of the last texts."""
         texts = self.last_texts()
         before = self.blocks[: len(self.blocks) - len(texts)]
@@ -201,14 +211,13 @@ def _prefills(body: Mapping[str, Any], continuation: Continuation, *, takes_pref
 
 def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, heal: bool) -> Plan:
     parts = cut_for_prefill(text, heal=heal)
-    turns = ({"role": "assistant", "content": delivered.partial(len(parts.sent))},)
     return Plan(
-        _appended(body, turns, parts.sent),
+        _appended(body, delivered.turns(len(parts.sent), ""), parts.sent),
         seam=ExactSeam(whole_characters(parts.tail)),
         continues=True,
         prefill=True,
         healed=bool(sayable(parts.tail)),
-        turns=turns,
+        sent=len(parts.sent),
     )
 
 
@@ -218,20 +227,16 @@ def _by_user_turn(
     ends_in_text = bool(sayable(text))
     parts = cut_for_user_turn(text) if ends_in_text else Parts("", "", "")
     prompt = _prompt(continuation, text, parts.anchor)
-    turns: tuple[dict[str, Any], ...] = (
-        {"role": "assistant", "content": delivered.partial(len(parts.sent))},
-        {"role": "user", "content": prompt},
-    )
     asked = prompt.replace(parts.anchor, "") if parts.anchor else prompt
     mark = next((mark for mark in MARKS if mark in asked), None)
     return Plan(
-        _appended(body, turns, parts.sent),
+        _appended(body, delivered.turns(len(parts.sent), prompt), parts.sent),
         seam=FreeSeam(
             text, tail=parts.tail, anchor=parts.anchor, mark=mark, may_be_whole=not ends_in_text
         ),
         continues=True,
-        prompt_tokens=len(prompt) // CHARS_PER_TOKEN,
-        turns=turns,
+        sent=len(parts.sent),
+        prompt=prompt,
     )
 
 

@@ -93,6 +93,10 @@ class AsyncDriver:
         finally:
             await self._tell()
 
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self._clock.now() - self._machine.call.begun
+
     async def _step(self) -> None:
         call = self._machine.call
         if call.phase is Phase.WAITING:

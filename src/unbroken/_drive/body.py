@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import weakref
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
@@ -20,6 +24,11 @@ class Body:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._response: Callable[[], Any] = _nobody
+
+    def tell(self, response: Any) -> None:
+        """Tell this response, in the end, how long the call took."""
+        self._response = weakref.ref(response)
 
     def __iter__(self) -> Self:
         return self
@@ -32,6 +41,9 @@ class Body:
 
     def close(self) -> None:
         """End the call, and close its connection."""
+        response, self._response = self._response(), _nobody
+        if response is not None:
+            response.elapsed = timedelta(seconds=self._driver.elapsed())
         self._driver.close()
 
     def __del__(self) -> None:
@@ -47,6 +59,11 @@ class AsyncBody:
 
     def __init__(self, driver: AsyncDriver) -> None:
         self._driver = driver
+        self._response: Callable[[], Any] = _nobody
+
+    def tell(self, response: Any) -> None:
+        """Tell this response, in the end, how long the call took."""
+        self._response = weakref.ref(response)
 
     def __aiter__(self) -> Self:
         return self
@@ -59,7 +76,14 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """End the call, and close its connection."""
+        response, self._response = self._response(), _nobody
+        if response is not None:
+            response.elapsed = timedelta(seconds=self._driver.elapsed())
         await self._driver.close()
 
     def __del__(self) -> None:
         self._driver.abandon()
+
+
+def _nobody() -> None:
+    """Nobody asks how long it took."""

@@ -94,6 +94,10 @@ class Driver:
         finally:
             self._tell()
 
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self._clock.now() - self._machine.call.begun
+
     def _step(self) -> None:
         call = self._machine.call
         if call.phase is Phase.WAITING:
