@@ -21,7 +21,7 @@ _LONG_WORD = 40
 _ANCHOR = 40
 
 _SPACE = re.compile(r"\s+")
-_HALF_CHARACTERS = re.compile("[\ud800-\udfff]+$")
+_HALF_CHARACTERS = "".join(map(chr, range(0xD800, 0xE000)))
 
 
 class Parts(NamedTuple):
@@ -64,7 +64,7 @@ def _ends_alone(text: str, ending: str) -> bool:
 
 def whole_characters(text: str) -> str:
     """The text without half a character (in UTF-16) at its end, which cannot be sent."""
-    return _HALF_CHARACTERS.sub("", text)
+    return text.rstrip(_HALF_CHARACTERS)
 
 
 def sayable(text: str) -> str:

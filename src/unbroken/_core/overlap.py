@@ -17,8 +17,9 @@ PROOF = 12
 # At the beginning, and of whole words, an overlap this long counts.
 _WORD = 3
 
-_STRAIGHT = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f", "''''\"\"\"\"")
-_SPACE = re.compile(r"\s+")
+_CURLY = {"'": "\u2018\u2019\u201a\u201b", '"': "\u201c\u201d\u201e\u201f"}
+# White space that is not one space: a match for every single one would be slow in a long text.
+_SPACE = re.compile(r"[^\S ]\s*| \s+")
 _FOLDED = re.compile(r"\s+|\S")
 
 # What models say before they go on, to the end of that sentence or line: how it begins, what it
@@ -37,7 +38,10 @@ _PREAMBLE_LENGTH = 200
 
 def fold(text: str) -> str:
     """The text as it is compared."""
-    return _SPACE.sub(" ", text.translate(_STRAIGHT))
+    for straight, curly in _CURLY.items():
+        for quote in curly:
+            text = text.replace(quote, straight)
+    return _SPACE.sub(" ", text)
 
 
 def unfold(text: str, position: int) -> int:
@@ -49,8 +53,10 @@ def unfold(text: str, position: int) -> int:
 
 def starts(text: str) -> list[int]:
     """Where, in a text not yet folded, something may begin after a preamble of any wording."""
-    found = _START.finditer(text, 0, _PREAMBLE_LENGTH)
-    return [len(fold(text[: match.end()])) for match in found]
+    ends = [match.end() for match in _START.finditer(text, 0, _PREAMBLE_LENGTH)]
+    # Each ends with all of its white space, so that the parts can be folded one by one.
+    parts = (text[begin:end] for begin, end in itertools.pairwise([0, *ends]))
+    return list(itertools.accumulate(len(fold(part)) for part in parts))
 
 
 def after_preamble(text: str) -> int:
