@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unbroken._core.call import Call
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.resume import Plan
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._report import RecoveryReport
 
@@ -226,6 +227,11 @@ class HttpCall:
         if failure is None:
             return Loss(Failure(FailureKind.REJECTED, type(cause).__name__), error)
         return Loss(failure, cause)
+
+    def _let_go(self, plan: Plan, http: Any, loss: Loss | None) -> None:
+        """Forget what a continuation sent when its answer begins: it holds the partial answer."""
+        if plan.continues and loss is None and http is not None:
+            _http.forget_request(http)
 
     def _is_response(self, loss: Loss) -> bool:
         return loss.origin is not None and not isinstance(loss.origin, bytes)

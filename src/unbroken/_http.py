@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bare_request",
+    "forget_request",
     "hang_up",
     "http_loss",
     "joined_class",
@@ -105,6 +106,18 @@ def hang_up(response: Any) -> None:
         return
     with suppress(OSError):  # the other end was faster
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def forget_request(response: Any) -> None:
+    """Let go of the body of a request whose response began: it may be long.
+
+    The library's connection holds the stream of the request for as long as the response is read.
+    """
+    request = response.request
+    library = library_of(request)
+    if isinstance(request.stream, library.ByteStream):
+        library.ByteStream.__init__(request.stream, b"")
+    response.request = library.Request(request.method, request.url, headers=request.headers)
 
 
 def library_of(thing: object) -> ModuleType:

@@ -159,6 +159,7 @@ class SdkDoor(_SdkCall):
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, http.read())
+        self._let_go(plan, http, loss)
         return HttpUpstream(http, loss, streams=self._resumes)
 
 
@@ -176,4 +177,5 @@ class AsyncSdkDoor(_SdkCall):
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, await http.aread())
+        self._let_go(plan, http, loss)
         return AsyncHttpUpstream(http, loss, streams=self._resumes)

@@ -266,6 +266,7 @@ class TransportDoor(_TransportCall):
         loss, can_read = None, self._can_read(http)
         if can_read and self._is_read_whole(http):
             loss = self._loss_of(http, http.read())
+        self._let_go(plan, http, loss)
         upstream = HttpUpstream(http, loss, streams=self._resumes and can_read)
         self._began = self._began or (upstream if loss is None else None)
         return upstream
@@ -284,6 +285,7 @@ class AsyncTransportDoor(_TransportCall):
         loss, can_read = None, self._can_read(http)
         if can_read and self._is_read_whole(http):
             loss = self._loss_of(http, await http.aread())
+        self._let_go(plan, http, loss)
         upstream = AsyncHttpUpstream(http, loss, streams=self._resumes and can_read)
         self._began = self._began or (upstream if loss is None else None)
         return upstream

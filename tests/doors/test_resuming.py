@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import anthropic
 import pytest
 from tests.doors.conftest import ANSWER, NEWEST, PREFILLS, read, request
 
@@ -219,3 +222,16 @@ def test_the_turns_tell_how_the_answer_came_about(serve, connect):
     messages = [*request()["messages"], *turns, {"role": "user", "content": "Thanks."}]
     server.answer = "You are welcome."
     assert client.messages.create(**request(messages=messages)).content[0].text
+
+
+@pytest.mark.parametrize("model", [PREFILLS, NEWEST])
+def test_what_a_continuation_sent_is_not_kept_while_it_is_read(serve, connect, model):
+    server = serve(faults=[faults.reset(after_chars=90)])
+    sent: list[Any] = []
+    with anthropic.DefaultHttpxClient(event_hooks={"request": [sent.append]}) as http_client:
+        client = connect(server).with_options(http_client=http_client)
+        text, stream = read(client, model=model)
+    assert text == ANSWER
+    assert [b"".join(one.stream) == b"" for one in sent] == [False, True]
+    assert stream.response.request is sent[0]
+    assert len(server.requests[1].body["messages"]) > 1
