@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.service import Service, read_message, request
 
-from unbroken._core import splice as splice_module
+from unbroken._core import held as held_module
 from unbroken._core.blocks import Handling, handling
 from unbroken._core.frames import FrameError, ServerSentEvents
 from unbroken._core.seam import ExactSeam, FreeSeam
@@ -431,7 +431,7 @@ def test_a_block_that_is_not_meant_is_not_live(live):
 
 @pytest.mark.parametrize("limit", [0, 300, 1000])
 def test_a_held_block_that_is_long_is_written_anew(monkeypatch, limit):
-    monkeypatch.setattr(splice_module, "_MAX_KEPT", limit)
+    monkeypatch.setattr(held_module, "_MAX_KEPT", limit)
     pieces = [f'thought {number}, \u72d0 \\ " \n' for number in range(100)]
     thoughts = [delta(0, "thinking_delta", thinking=piece) for piece in pieces]
     signature = delta(0, "signature_delta", signature="sig")
@@ -446,7 +446,7 @@ def test_a_long_block_is_kept_once():
     splice, _ = begun(begin(0, "thinking"))
     for _ in range(3000):
         assert take(splice, delta(0, "thinking_delta", thinking="x" * 100)) == b""
-    (held,) = splice._queue
+    (held,) = splice._held._queue
     assert held.frames == []
     assert sum(map(len, (held.block._runs[0].text,))) == 300_000
     take(splice, end(0))
@@ -458,7 +458,7 @@ def test_a_long_block_is_kept_once():
 
 
 def test_frames_that_follow_a_long_block_are_kept_again(monkeypatch):
-    monkeypatch.setattr(splice_module, "_MAX_KEPT", 400)
+    monkeypatch.setattr(held_module, "_MAX_KEPT", 400)
     long = [
         begin(0, "server_tool_use", id="id_0", name="look"),
         *(typed(0, piece) for piece in ('{"a":"', "x" * 500, '"}')),

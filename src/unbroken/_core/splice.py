@@ -16,39 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
 from unbroken._core.frames import Event, FrameError, Framing, PlainDelta
+from unbroken._core.held import HeldBlocks
 from unbroken._core.usage import AttemptUsage, logical, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from unbroken._core.held import Held
     from unbroken._core.seam import Seam
 
 __all__ = ["Splice"]
-
-# With these, the API may end a message in the middle of a tool call.
-_CUT_SHORT = {"max_tokens", "model_context_window_exceeded", "refusal"}
-
-# Frames of a held block are kept as they came up to this size; a longer block is written anew.
-_MAX_KEPT = 48 * 1024
-
-
-class _Held:
-    """A block that waits for what makes it whole, with its frames while they are few."""
-
-    __slots__ = ("block", "frames", "index", "size")
-
-    def __init__(self, block: Block, index: object) -> None:
-        self.block = block
-        self.index = index
-        self.frames: list[bytes] = []
-        self.size = 0
-
-    def keep(self, frame: bytes) -> None:
-        self.size += len(frame)
-        if self.size > _MAX_KEPT:
-            self.frames.clear()
-        else:
-            self.frames.append(frame)
 
 
 class Splice:
@@ -109,18 +86,21 @@ class Splice:
         self._keeps = keeps
         self._prompt_tokens = prompt_tokens
         self._mutes_thinking = continues or self._has_thinking()
-        self._queue: list[_Held] = []
-        self._current: Block | None = None
-        self._upstream_index: object = None
-        self._in_text = False
-        self._text_start: Event | None = None  # of the last text block
-        self._text: Block | None = None
+        self._held = HeldBlocks()
+        self._ending: list[Event] = []  # its message_deltas, and its message_stop
+        # The block that the attempt is in.
+        self._incoming: Block | None = None
+        self._incoming_index: object = None
+        # Text that goes to the caller as it comes.
+        self._in_text = False  # whether the attempt is in such a block
+        self._text_start: Event | None = None  # how its last one began
+        self._text_block: Block | None = None  # the caller's block that it goes to
+        self._citations: list[Event] = []  # which wait until there is one
+        # The short way of plain deltas: for one block, in runs of one kind.
         self._plain_index: bytes | None = None
         self._plain_block: Block | None = None
         self._plain_kind: bytes | None = None
         self._plain_tail, self._plain_from = bytearray(), 0
-        self._extras: list[Event] = []
-        self._ending: list[Event] = []
 
     def _has_thinking(self) -> bool:
         return any(block.handling is Handling.THINKING for block in self.blocks)
@@ -138,7 +118,8 @@ class Splice:
         if self._plain_block is self.open:
             self.progressed = True
             return frame
-        self._queue[-1].keep(frame)
+        assert self._plain_block is not None
+        self._held.keep(self._plain_block, frame)
         return b""
 
     def _begin_run(self, kind: bytes) -> None:
@@ -185,21 +166,21 @@ class Splice:
         return event.frame
 
     def _block_start(self, event: Event) -> bytes:
-        if self.message is None or self._current is not None:
+        if self.message is None or self._incoming is not None:
             raise FrameError("a content block that begins out of order")
         block = Block(event.data["content_block"])
-        self._current, self._upstream_index = block, event.data["index"]
+        self._incoming, self._incoming_index = block, event.data["index"]
         if self._keeps:
             self.received.append(block)
         if self._is_muted(block):
             return b""
         out = self._release(next_began=True)
-        if block.handling is Handling.TEXT and not self._queue:
+        if block.handling is Handling.TEXT and not self._held:
             self._text_start, self._in_text = event, True
             return out + self._deliver(str(block.start.get("text") or ""))
         out += self._end_seam() if self._text_start is not None else b""
         self._seam, self._joins = None, False
-        if self._queue or not self._is_live(block):
+        if self._held or not self._is_live(block):
             self._hold(block, event)
             return out
         return out + self._open(block, event)
@@ -212,7 +193,7 @@ class Splice:
         return block.handling is Handling.UNKNOWN or not self._live.isdisjoint((block.type, named))
 
     def _block_delta(self, event: Event) -> bytes:
-        block = self._current_at(event)
+        block = self._incoming_at(event)
         delta = event.data["delta"]
         self._received_chars += _content_length(delta)
         if self._in_text:
@@ -221,25 +202,23 @@ class Splice:
         if block is self.open:
             self.progressed = True
             return self._at(event, len(self.blocks) - 1)
-        if self._queue and self._queue[-1].block is block:
-            self._queue[-1].keep(event.frame)
+        self._held.keep(block, event.frame)
         return b""
 
     def _block_stop(self, event: Event) -> bytes:
-        block = self._current_at(event)
+        block = self._incoming_at(event)
         block.closed = True
-        self._current = self._plain_index = None
+        self._incoming = self._plain_index = None
         if self._in_text:
             return self._end_text(event)
         if block is self.open:
             self.open = None
             return self._at(event, len(self.blocks) - 1)
-        if self._queue and self._queue[-1].block is block:
-            self._queue[-1].keep(event.frame)
+        self._held.keep(block, event.frame)
         return self._release(next_began=False)
 
     def _message_delta(self, event: Event) -> bytes:
-        if self.message is None or self._current is not None:
+        if self.message is None or self._incoming is not None:
             raise FrameError("a message that ends before it begins, or inside a content block")
         self.usage.counted(event.data.get("usage"))
         self._ending.append(event)
@@ -257,10 +236,10 @@ class Splice:
         self._ending.append(event)
         return self.finish()
 
-    def _current_at(self, event: Event) -> Block:
-        if self._current is None or event.data["index"] != self._upstream_index:
+    def _incoming_at(self, event: Event) -> Block:
+        if self._incoming is None or event.data["index"] != self._incoming_index:
             raise FrameError("an event for a content block that is not open")
-        return self._current
+        return self._incoming
 
     # Text
 
@@ -269,8 +248,8 @@ class Splice:
             block.add(delta)
         if delta.get("type") == "text_delta":
             return self._deliver(str(delta.get("text") or ""), event)
-        self._extras.append(event)
-        return self._deliver_extras() if self._text is not None else b""
+        self._citations.append(event)
+        return self._deliver_citations() if self._text_block is not None else b""
 
     def _deliver(self, text: str, event: Event | None = None) -> bytes:
         """Give the caller what the seam leaves of the text."""
@@ -284,40 +263,40 @@ class Splice:
     def _deliver_joined(self, text: str, event: Event | None = None) -> bytes:
         if not text:
             return b""
-        out = self._open_text() + self._deliver_extras()
-        assert self._text is not None
+        out = self._open_text() + self._deliver_citations()
+        assert self._text_block is not None
         delta = {"type": "text_delta", "text": text}
-        self._text.add(delta)
+        self._text_block.add(delta)
         self.progressed = True
         if event is not None:
             return out + self._at(event, len(self.blocks) - 1)
         return out + self._write("content_block_delta", delta=delta)
 
-    def _deliver_extras(self) -> bytes:
+    def _deliver_citations(self) -> bytes:
         """Give the caller the citations, which wait until it is clear which block they are of."""
-        assert self._text is not None
+        assert self._text_block is not None
         out = b""
-        for event in self._extras:
-            self._text.add(event.data["delta"])
+        for event in self._citations:
+            self._text_block.add(event.data["delta"])
             out += self._at(event, len(self.blocks) - 1)
-        self._extras.clear()
+        self._citations.clear()
         return out
 
     def _open_text(self) -> bytes:
         """Find the block that the text goes to: the open one where it joins that, else its own."""
-        if self._text is not None:
+        if self._text_block is not None:
             return b""
         assert self._text_start is not None
         out = b""
         if self._joins_open_text():
-            self._text, self._stop = self.open, None
+            self._text_block, self._stop = self.open, None
         else:
             event = _without_text(self._text_start, self._framing)
-            self._text = Block(event.data["content_block"])
-            out = self._open(self._text, event)
+            self._text_block = Block(event.data["content_block"])
+            out = self._open(self._text_block, event)
         self._joins = False
-        if self._seam is None and not self._continues and self._text is not None:
-            self._watch(self._text)
+        if self._seam is None and not self._continues and self._text_block is not None:
+            self._take_short_way(self._text_block)
         return out
 
     def _joins_open_text(self) -> bool:
@@ -329,11 +308,11 @@ class Splice:
         out = self._deliver_joined(self._seam.end_block()) if self._seam is not None else b""
         if not self._continues and not self._joins:
             out += self._open_text()  # an empty block comes to the caller as it came to us
-        if self._text is not None:
-            out += self._deliver_extras()
+        if self._text_block is not None:
+            out += self._deliver_citations()
             self._stop = self._at(event, len(self.blocks) - 1)
-        self._in_text, self._text = False, None
-        self._extras.clear()
+        self._in_text, self._text_block = False, None
+        self._citations.clear()
         return out
 
     def _end_seam(self) -> bytes:
@@ -341,44 +320,21 @@ class Splice:
         if self._seam is None:
             return b""
         out = self._deliver_joined(self._seam.end())
-        self._seam = self._text = None
+        self._seam = self._text_block = None
         return out
 
     # Blocks
 
     def _hold(self, block: Block, event: Event) -> None:
-        self._queue.append(_Held(block, event.data["index"]))
-        self._queue[-1].keep(event.frame)
-        self._watch(block)
+        self._held.add(block, event.data["index"], event.frame)
+        self._take_short_way(block)
 
     def _release(self, *, next_began: bool, stop_reason: str | None = None) -> bytes:
         """Hand out the held blocks that need to wait no longer."""
-        count = self._releasable(next_began, stop_reason)
-        out = [self._hand_out(held) for held in self._queue[:count]]
-        del self._queue[:count]
-        return b"".join(out)
+        released = self._held.release(next_began=next_began, stop_reason=stop_reason)
+        return b"".join([self._hand_out(held) for held in released])
 
-    def _releasable(self, next_began: bool, stop_reason: str | None) -> int:
-        count = 0
-        unanswered = set()
-        for number, held in enumerate(self._queue, 1):
-            block = held.block
-            followed = next_began or number < len(self._queue)
-            if not block.closed or (block.handling is Handling.THINKING and not followed):
-                break
-            if block.handling is Handling.CLIENT_TOOL and not block.valid_input():
-                if stop_reason is None:
-                    break
-                if stop_reason not in _CUT_SHORT:
-                    raise FrameError("a tool call whose input is no JSON")
-            if block.handling is Handling.SERVER_TOOL:
-                unanswered.add(block.start.get("id"))
-            unanswered.discard(block.start.get("tool_use_id"))
-            if not unanswered or stop_reason is not None:
-                count = number
-        return count
-
-    def _hand_out(self, held: _Held) -> bytes:
+    def _hand_out(self, held: Held) -> bytes:
         out = self._close()
         self.blocks.append(held.block)
         self.progressed = True
@@ -394,13 +350,13 @@ class Splice:
         self.open = block
         if block.handling is not Handling.TEXT:
             self.progressed = True
-            self._watch(block)
+            self._take_short_way(block)
         return out + self._at(event, len(self.blocks) - 1)
 
-    def _watch(self, block: Block) -> None:
+    def _take_short_way(self, block: Block) -> None:
         """Let plain deltas of this block take the short way, unless their index must change."""
-        if block is not self.open or self._upstream_index == len(self.blocks) - 1:
-            self._plain_index = str(self._upstream_index).encode()
+        if block is not self.open or self._incoming_index == len(self.blocks) - 1:
+            self._plain_index = str(self._incoming_index).encode()
             self._plain_block = block
 
     def _close(self) -> bytes:

@@ -1,0 +1,103 @@
+"""Blocks that wait for what makes them whole, in the order in which they came.
+
+Which types wait, and for what, is said by `Handling`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unbroken._core.blocks import Handling
+from unbroken._core.frames import FrameError
+
+if TYPE_CHECKING:
+    from unbroken._core.blocks import Block
+
+__all__ = ["Held", "HeldBlocks"]
+
+# With these, the API may end a message in the middle of a tool call.
+_CUT_SHORT = {"max_tokens", "model_context_window_exceeded", "refusal"}
+
+# Frames of a block are kept as they came up to this size; a longer block is written anew.
+_MAX_KEPT = 48 * 1024
+
+
+class Held:
+    """A block that waits, with its frames while they are few.
+
+    Args:
+        block: The block.
+        index: Its index, as it came.
+    """
+
+    __slots__ = ("_size", "block", "frames", "index")
+
+    def __init__(self, block: Block, index: object) -> None:
+        self.block = block
+        self.index = index
+        self.frames: list[bytes] = []
+        """Its frames as they came; none where they would be too many."""
+        self._size = 0
+
+    def keep(self, frame: bytes) -> None:
+        """A frame of the block came."""
+        self._size += len(frame)
+        if self._size > _MAX_KEPT:
+            self.frames.clear()
+        else:
+            self.frames.append(frame)
+
+
+class HeldBlocks:
+    """The blocks of one attempt that wait."""
+
+    def __init__(self) -> None:
+        self._queue: list[Held] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def add(self, block: Block, index: object, frame: bytes) -> None:
+        """Hold a block that began with this frame."""
+        self._queue.append(Held(block, index))
+        self._queue[-1].keep(frame)
+
+    def keep(self, block: Block, frame: bytes) -> None:
+        """A frame of a block came, which may be the last one that is held."""
+        if self._queue and self._queue[-1].block is block:
+            self._queue[-1].keep(frame)
+
+    def release(self, *, next_began: bool, stop_reason: str | None = None) -> list[Held]:
+        """Take out the blocks that need to wait no longer.
+
+        Args:
+            next_began: Whether something follows them.
+            stop_reason: Why the message ended, if it did.
+
+        Raises:
+            FrameError: If a tool call is over, and its input is no JSON.
+        """
+        count = self._releasable(next_began, stop_reason)
+        released = self._queue[:count]
+        del self._queue[:count]
+        return released
+
+    def _releasable(self, next_began: bool, stop_reason: str | None) -> int:
+        count = 0
+        unanswered = set()
+        for number, held in enumerate(self._queue, 1):
+            block = held.block
+            followed = next_began or number < len(self._queue)
+            if not block.closed or (block.handling is Handling.THINKING and not followed):
+                break
+            if block.handling is Handling.CLIENT_TOOL and not block.valid_input():
+                if stop_reason is None:
+                    break
+                if stop_reason not in _CUT_SHORT:
+                    raise FrameError("a tool call whose input is no JSON")
+            if block.handling is Handling.SERVER_TOOL:
+                unanswered.add(block.start.get("id"))
+            unanswered.discard(block.start.get("tool_use_id"))
+            if not unanswered or stop_reason is not None:
+                count = number
+        return count
