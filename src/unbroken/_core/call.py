@@ -105,7 +105,7 @@ class Call:
 
     def note(self, **known: Any) -> None:
         """Write down what is now known of the attempt."""
-        self.attempts[-1] = dataclasses.replace(self.attempts[-1], **known)
+        self._note(-1, **known)
 
     def note_first_event(self, now: float) -> None:
         """The first event that is no ping came."""
@@ -113,11 +113,14 @@ class Call:
 
     def bill(self, number: int, usage: Usage | None) -> None:
         """Write down what an attempt was billed."""
-        self.attempts[number - 1] = dataclasses.replace(self.attempts[number - 1], usage=usage)
+        self._note(number - 1, usage=usage)
+
+    def _note(self, at: int, **known: Any) -> None:
+        self.attempts[at] = dataclasses.replace(self.attempts[at], **known)
 
     def progress(self, now: float) -> float:
         """The caller got something new: seconds since that was last so."""
-        self.first = None
+        self.first = self.last = None  # an exception holds frames, and those what was sent
         self.delivered = True
         return self.bounds.progress(now)
 

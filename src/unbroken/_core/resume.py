@@ -7,6 +7,7 @@ valid; `max_tokens` alone is lowered to what is left.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +119,10 @@ class Delivered:
 
     def last_texts(self) -> list[Block]:
         """The text blocks that it ends with."""
-        texts: list[Block] = []
-        for block in reversed(self.blocks):
-            if block.handling is not Handling.TEXT:
-                break
-            texts.insert(0, block)
-        return texts
+        backwards = itertools.takewhile(
+            lambda block: block.handling is Handling.TEXT, reversed(self.blocks)
+        )
+        return list(backwards)[::-1]
 
     def turn(self) -> list[dict[str, Any]]:
         """The content of an assistant turn that holds it all."""

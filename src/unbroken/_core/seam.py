@@ -10,12 +10,13 @@ the caller has, and quotes them, so that nearly always the text begins with some
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from unbroken._core.overlap import Known, after_preamble, fold, starts, unfold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["HELD", "ExactSeam", "FreeSeam", "Seam", "SeamError"]
 
@@ -137,6 +138,16 @@ class ExactSeam:
         return join_space(self._trail, self._space)
 
 
+class _State(Enum):
+    """How far a free seam is decided."""
+
+    DECIDING = "the first characters are held"
+    FOLLOWING = "the model says again what the caller has, and is compared as it comes"
+    SEARCHING = "the model says it in other words, until it comes to the last ones"
+    SPACING = "the seam is found, and the white space at it is not"
+    DECIDED = "all further text goes to the caller as it is"
+
+
 class FreeSeam:
     """Text of a new generation that was asked to go on.
 
@@ -167,7 +178,7 @@ class FreeSeam:
         self._held = ""
         self._places: list[int] = []
         self._elsewhere: set[int] = set()  # where what the caller has surely does not begin
-        self._read: Callable[[str], str] = self._decide
+        self._state = _State.DECIDING
 
     def feed(self, text: str) -> str:
         """Take in text, and return what of it the caller gets now."""
@@ -180,17 +191,24 @@ class FreeSeam:
     def end(self) -> str:
         """The text is over: return what is still held."""
         out = self._read("" if self._mark is None else self._mark.end())
-        if self._read != self._pass:
-            out += self._decide_now()
-            self._settle()
+        if self._state is _State.DECIDING:
+            out += self._join(self._cut_now())
+        if self._state is _State.SPACING:
+            out += join_space(self._trail, self._held)
+        elif self._state is not _State.DECIDED:
+            raise SeamError(_NO_FURTHER)
+        self._settle()
         return out
+
+    def _read(self, text: str) -> str:
+        return _READ[self._state](self, text)
 
     # Reading text, by how far the seam is decided
 
     def _settle(self) -> None:
         """The seam is decided: forget the text before it, which may be long."""
         self._known = _NOTHING
-        self._read = self._pass
+        self._state = _State.DECIDED
 
     def _pass(self, text: str) -> str:
         return text
@@ -244,7 +262,7 @@ class FreeSeam:
         """Deliver what is beyond the cut, and all that follows."""
         rest = self._held[unfold(self._held, cut) :] if cut else self._lead + self._held
         self._held = ""
-        self._read = self._space
+        self._state = _State.SPACING
         return self._space(rest)
 
     def _space(self, text: str) -> str:
@@ -254,11 +272,8 @@ class FreeSeam:
         self._settle()
         return join_space(self._trail, self._held)
 
-    def _decide_now(self) -> str:
-        if self._read == self._space:
-            return join_space(self._trail, self._held)
-        if self._read != self._decide:
-            raise SeamError(_NO_FURTHER)
+    def _cut_now(self) -> int:
+        """How much of what is held the caller has, now that no more comes."""
         said = fold(self._held.rstrip())
         overlaps = ((at, self._overlap(at, rest)) for at, rest in self._beginnings(said))
         cut = next((at + overlap for at, overlap in overlaps if overlap), 0)
@@ -266,8 +281,7 @@ class FreeSeam:
         if not cut:
             self._refuse(said)
             cut = after_preamble(self._held)
-        out = self._join(cut)
-        return out if self._read == self._pass else join_space(self._trail, self._held)
+        return cut
 
     def _refuse(self, said: str) -> None:
         if self._mark is not None and self._mark.seen:
@@ -284,7 +298,7 @@ class FreeSeam:
     def _begin_to_follow(self, said: str) -> str:
         self._places = self._known.places(said)
         self._held = self._held[len(self._held.rstrip()) :]
-        self._read = self._follow
+        self._state = _State.FOLLOWING
         return ""
 
     def _follow(self, text: str) -> str:
@@ -305,7 +319,7 @@ class FreeSeam:
 
     def _begin_to_search(self, text: str) -> str:
         self._held = ""
-        self._read = self._search
+        self._state = _State.SEARCHING
         return self._search(text)
 
     def _search(self, text: str) -> str:
@@ -315,6 +329,15 @@ class FreeSeam:
             return self._join(found)
         self._held = self._held[-HELD:]
         return ""
+
+
+_READ = {
+    _State.DECIDING: FreeSeam._decide,  # noqa: SLF001
+    _State.FOLLOWING: FreeSeam._follow,  # noqa: SLF001
+    _State.SEARCHING: FreeSeam._search,  # noqa: SLF001
+    _State.SPACING: FreeSeam._space,  # noqa: SLF001
+    _State.DECIDED: FreeSeam._pass,  # noqa: SLF001
+}
 
 
 class _Mark:
