@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
+import pickle
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -374,3 +375,29 @@ def test_an_override_needs_a_policy(bad):
     with pytest.raises(ValueError, match="policy must be a Policy"), override(bad):
         pass
     assert current_policy(DEFAULT) is DEFAULT
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda policy: pickle.loads(pickle.dumps(policy)),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_it_can_be_copied_and_pickled(copied):
+    rules = {FailureKind.CONFLICT: Rule(retry=True, wait=tenacity.wait_fixed(3))}
+    policy = Policy(max_attempts=3, rules=rules, continuation="prefill", budget=RetryBudget(7))
+    again = copied(policy)
+    assert again.max_attempts == 3
+    assert again.resuming == policy.resuming
+    assert set(again.rules) == set(policy.rules)
+    assert again.rules[FailureKind.CONFLICT].retry
+    assert again.budget.capacity == 7
+
+
+def test_a_shallow_copy_shares_the_budget_and_a_deep_one_does_not():
+    policy = Policy(budget=RetryBudget(7))
+    assert policy.budget.take(0.0)
+    assert copy.copy(policy).budget is policy.budget
+    assert copy.deepcopy(policy).budget.level == 7

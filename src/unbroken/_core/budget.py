@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from unbroken._core.validation import Checks
 
@@ -68,5 +69,13 @@ class RetryBudget:
         self._updated = before + passed
         self._level = min(self.capacity, self._level + passed * self.per_second)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, and what a pickle is made into, is a full bucket of its own."""
+        return _full, (self.capacity, self.per_success, self.per_second)
+
     def __repr__(self) -> str:
         return f"RetryBudget(capacity={self.capacity!r}, level={self._level:.1f})"
+
+
+def _full(capacity: float, per_success: float, per_second: float) -> RetryBudget:
+    return RetryBudget(capacity, per_success=per_success, per_second=per_second)

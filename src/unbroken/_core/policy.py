@@ -212,6 +212,11 @@ class Policy:
         """
         return dataclasses.replace(self, **changes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it is copied and pickled by: `rules` cannot be as it is."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return _restored, (type(self), {**fields, "rules": dict(self.rules)})
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Make the policy that `UNBROKEN_*` variables describe; the defaults where none is set.
@@ -231,6 +236,10 @@ class Policy:
         fields, switches = environment.read(environ, lambda field, value: cls(**{field: value}))
         rules = {kind: _switched(kind, retry=retry) for kind, retry in switches.items()}
         return cls(**fields, rules=rules)
+
+
+def _restored(cls: type[Policy], fields: dict[str, Any]) -> Policy:
+    return cls(**fields)
 
 
 def _switched(kind: FailureKind, *, retry: bool) -> Rule:
