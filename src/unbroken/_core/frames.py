@@ -56,6 +56,12 @@ class Framing(Protocol):
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
 
+    def another(self, frame: bytes) -> bytes | None:
+        """The text, as it stands in the JSON, of a frame that is a plain delta like the last one.
+
+        None if it is none, or differs in more than its text.
+        """
+
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event (a comment, say).
 
@@ -115,22 +121,25 @@ class ServerSentEvents:
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
-        if not frame.startswith(self._before):
-            return self._other_delta(frame)
-        # The deltas of a block differ in their text alone.
-        match = _TEXT_AND_END.fullmatch(frame, len(self._before))
-        if match is None:
-            return None
-        text = match[1]
-        return (self._block, self._kind, text) if text.isascii() or _is_utf8(text) else None
-
-    def _other_delta(self, frame: bytes) -> PlainDelta | None:
+        text = self.another(frame)
+        if text is not None:
+            return self._block, self._kind, text
         match = _PLAIN_DELTA.fullmatch(frame)
-        if match is None or not (frame.isascii() or _is_utf8(frame)):
+        if match is None or not _is_utf8(frame):
             return None
         self._before = frame[: match.start(5)]
         self._block, self._kind = match[1], match[2] or match[3] or match[4]
         return self._block, self._kind, match[5]
+
+    def another(self, frame: bytes) -> bytes | None:
+        """The text of a plain delta that differs in nothing else from the last one."""
+        if not frame.startswith(self._before):
+            return None
+        match = _TEXT_AND_END.fullmatch(frame, len(self._before))
+        if match is None:
+            return None
+        text = match[1]
+        return text if text.isascii() or _is_utf8(text) else None
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it holds no data: comments, say."""

@@ -62,10 +62,15 @@ class HeldBlocks:
         self._queue.append(Held(block, index))
         self._queue[-1].keep(frame)
 
+    def last(self, block: Block) -> Held | None:
+        """The one that was held last, if it is this block."""
+        return self._queue[-1] if self._queue and self._queue[-1].block is block else None
+
     def keep(self, block: Block, frame: bytes) -> None:
         """A frame of a block came, which may be the last one that is held."""
-        if self._queue and self._queue[-1].block is block:
-            self._queue[-1].keep(frame)
+        held = self.last(block)
+        if held is not None:
+            held.keep(frame)
 
     def release(self, *, next_began: bool, stop_reason: str | None = None) -> list[Held]:
         """Take out the blocks that need to wait no longer.

@@ -158,17 +158,16 @@ class Recovery:
         """Take in bytes of the body, and return what the caller gets for them."""
         framing, splice = self._framing, self.splice
         assert framing is not None and splice is not None  # noqa: PT018  # once an event
-        out = None
-        if not framing.pending:
-            # Nearly always it is one event that need not be parsed: this is what the caller pays.
-            delta = framing.plain_delta(data)
-            out = None if delta is None else splice.plain_delta(delta, data)
-        if out is None:
-            out = self._read(data, now)
-        else:
+        run = splice.run
+        if run is not None and not framing.pending and (text := framing.another(data)):
+            # Nearly always it is one more delta like the last: this is what the caller pays.
             self._last_event = now
-        if splice.progressed:
-            splice.progressed = False
+            out = run.add(text, data)
+            progressed = bool(out)
+        else:
+            out = self._read(data, now)
+            progressed, splice.progressed = splice.progressed, False
+        if progressed:
             self._fresh = now
             if self.call.first is not None:
                 self._progress()

@@ -11,12 +11,12 @@ Frames are passed on as they came wherever that gives the same message.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
 from unbroken._core.frames import Event, FrameError, Framing, PlainDelta
 from unbroken._core.held import HeldBlocks
+from unbroken._core.run import Run
 from unbroken._core.usage import AttemptUsage, logical, unfinished
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ class Splice:
         self._text_start: Event | None = None  # how its last one began
         self._text_block: Block | None = None  # the caller's block that it goes to
         self._citations: list[Event] = []  # which wait until there is one
-        # The short way of plain deltas: for one block, in runs of one kind.
-        self._plain_index: bytes | None = None
+        # Where deltas may take the short way: the block, and its index as it stands in the JSON.
         self._plain_block: Block | None = None
-        self._plain_kind: bytes | None = None
-        self._plain_tail, self._plain_from = bytearray(), 0
+        self._plain_index = b""
+        self.run: Run | None = None
+        """The plain deltas that came last, if nothing else has come since."""
 
     def _has_thinking(self) -> bool:
         return any(block.handling is Handling.THINKING for block in self.blocks)
@@ -110,30 +110,20 @@ class Splice:
     def plain_delta(self, delta: PlainDelta, frame: bytes) -> bytes | None:
         """Take in a plain delta as it came; None if it must be taken apart."""
         index, kind, text = delta
-        if index != self._plain_index or not text:
+        block = self._plain_block
+        if block is None or index != self._plain_index or not text:
             return None
-        if kind != self._plain_kind:
-            self._begin_run(kind)
-        self._plain_tail += text
-        if self._plain_block is self.open:
-            self.progressed = True
-            return frame
-        assert self._plain_block is not None
-        self._held.keep(self._plain_block, frame)
-        return b""
-
-    def _begin_run(self, kind: bytes) -> None:
-        """Plain deltas of this kind follow one another."""
-        assert self._plain_block is not None
-        self._end_run()
-        self._plain_tail = self._plain_block.tail(_KINDS[kind])
-        self._plain_kind, self._plain_from = kind, len(self._plain_tail)
+        if self.run is None or kind != self.run.kind:
+            self._end_run()
+            self.run = Run(block, kind, self._held.last(block))
+        out = self.run.add(text, frame)
+        self.progressed = self.progressed or bool(out)
+        return out
 
     def _end_run(self) -> None:
-        """Count what the run brought: at once, as counting each delta is slow."""
-        if self._plain_kind is not None:
-            self._received_chars += _json_length(self._plain_tail[self._plain_from :])
-            self._plain_kind = None
+        if self.run is not None:
+            self._received_chars += self.run.chars()
+            self.run = None
 
     def received_chars(self) -> int:
         """Characters of content that the attempt brought: text, thinking, tool input."""
@@ -208,7 +198,7 @@ class Splice:
     def _block_stop(self, event: Event) -> bytes:
         block = self._incoming_at(event)
         block.closed = True
-        self._incoming = self._plain_index = None
+        self._incoming = self._plain_block = None
         if self._in_text:
             return self._end_text(event)
         if block is self.open:
@@ -445,8 +435,6 @@ _SHAPES: dict[str, dict[str, type]] = {
     "message_stop": {},
 }
 
-_KINDS = {kind.encode(): kind for kind in ("text_delta", "thinking_delta", "input_json_delta")}
-
 
 def _without_text(start: Event, framing: Framing) -> Event:
     """The start of a text block, whose first characters (the API sends none) come as a delta."""
@@ -471,8 +459,3 @@ def _merged(deltas: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _content_length(delta: dict[str, Any]) -> int:
     return sum(len(str(delta.get(key) or "")) for key in ("text", "thinking", "partial_json"))
-
-
-def _json_length(text: bytearray) -> int:
-    """The characters in the inside of a JSON string."""
-    return len(json.loads(b'"%s"' % text))
