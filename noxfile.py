@@ -25,13 +25,15 @@ FRAMEWORKS = {
 """What each module of `tests/frameworks` needs."""
 
 PYTEST = ["pytest>=8.3", "pytest-timeout>=2.3", "pytest-xdist>=3.6"]
+NETWORKS = ["h2>=4", "trio", "trustme>=1.1"]
+"""What tests of connections need; those of HTTP/2 and of TLS are skipped without."""
 
 
 @nox.session
 @nox.parametrize("sdk", list(SDKS), ids=list(SDKS))
 def versions(session: nox.Session, sdk: str) -> None:
     """Run what touches the SDK and the HTTP libraries, with one version of the SDK."""
-    session.install(f"anthropic[bedrock,vertex]{SDKS[sdk]}", "-e", ".", *PYTEST, "trio")
+    session.install(f"anthropic[bedrock,vertex]{SDKS[sdk]}", "-e", ".", *PYTEST, *NETWORKS)
     session.run("python", "-c", "import anthropic; print('anthropic', anthropic.__version__)")
     session.run("pytest", "-q", "-n", "2", *(session.posargs or ["tests/doors", "tests/transport"]))
 

@@ -1,0 +1,154 @@
+"""Streams that share a connection of HTTP/2."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.transport.callers import HEADERS, STORY, Read, body
+
+import unbroken
+from unbroken.testing import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.transport.callers import Caller
+
+OTHER = "There was another fox, and it told the first one “what” it had seen in the town."
+DROPS = {
+    "reset": faults.reset(after_chars=20),
+    "close": faults.close(after_chars=20),
+    "eof": faults.eof(after_chars=20),
+    "error_event": faults.error_event(after_chars=20),
+    "before": faults.reset_before(),
+    "overloaded": faults.status(529),
+}
+
+
+@pytest.fixture
+def gateway(server: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a gateway before the server, which tells a story to "A" and another one to "B"."""
+    pytest.importorskip("h2")
+    from tests.gateways.http2 import Http2Gateway
+
+    server.answer = lambda asked: OTHER if asked["messages"][0]["content"] == "B" else STORY
+    with ExitStack() as stack:
+        yield lambda breaks="stream": stack.enter_context(Http2Gateway(server, breaks))
+
+
+def over_http2(caller: Caller) -> Any:
+    """A transport that begins with HTTP/2, as nothing negotiates it without TLS."""
+    library = caller.library
+    kind = library.AsyncHTTPTransport if caller.is_async else library.HTTPTransport
+    return caller.transport(inner=lambda _: kind(verify=False, http1=False, http2=True))
+
+
+def url(gateway: Any) -> str:
+    return f"{gateway.url}/v1/messages"
+
+
+def tell(who: str) -> dict[str, Any]:
+    asked = body(stream=True, messages=[{"role": "user", "content": who}])
+    return {"headers": HEADERS, "json": asked}
+
+
+@pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
+def test_a_stream_goes_on_over_its_connection(caller, server, gateway, fault):
+    there = gateway()
+    server.script(fault)
+    read = caller.stream(url(there), body(stream=True), over_http2(caller))
+    assert read.error is None
+    assert read.text == STORY
+    assert read.response.http_version == "HTTP/2"
+    assert there.streams == [[1, 3]]
+
+
+@pytest.mark.parametrize("breaks", ["connection", "goaway"])
+def test_a_connection_that_breaks_is_replaced(caller, server, gateway, breaks):
+    there = gateway(breaks)
+    server.script(faults.reset(after_chars=20), faults.reset_before())
+    read = caller.stream(url(there), body(stream=True), over_http2(caller))
+    assert read.text == STORY
+    assert there.streams == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("fault", [faults.reset_before(), faults.status(500), faults.close()])
+def test_a_whole_answer_comes(caller, server, gateway, fault):
+    there = gateway()
+    server.script(fault)
+    response = caller.send("POST", url(there), over_http2(caller), json=body())
+    assert response.json()["content"][0]["text"] == STORY
+    assert response.http_version == "HTTP/2"
+    assert unbroken.report(response).recovered
+
+
+# Two at a time
+
+
+@pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
+def test_a_drop_leaves_the_other_stream_alone(caller, server, gateway, fault):
+    there = gateway()
+    server.script(fault)
+    first, second = Read(), Read()
+
+    def read_both() -> None:
+        with (
+            caller.library.Client(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("A")) as first.response,
+            client.stream("POST", url(there), **tell("B")) as second.response,
+        ):
+            lines = first.response.iter_lines(), second.response.iter_lines()
+            for one, other in zip_longest(*lines, fillvalue=""):
+                first.take(one)
+                second.take(other)
+
+    async def take_all(read: Read) -> None:
+        async for line in read.response.aiter_lines():
+            read.take(line)
+
+    async def aread_both() -> None:
+        async with (
+            caller.library.AsyncClient(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("A")) as first.response,
+            client.stream("POST", url(there), **tell("B")) as second.response,
+        ):
+            await asyncio.gather(take_all(first), take_all(second))
+
+    asyncio.run(aread_both()) if caller.is_async else read_both()
+    assert (first.text, second.text) == (STORY, OTHER)
+    assert there.streams == [[1, 3, 5]]
+    assert len(unbroken.report(second.response).attempts) == 1
+
+
+def test_an_early_end_leaves_the_other_stream_alone(caller, server, gateway):
+    there = gateway()
+    server.script(None, faults.stall(after_chars=20))
+    first, second = Read(), Read()
+
+    def leave() -> None:
+        with caller.library.Client(transport=over_http2(caller)) as client:
+            with client.stream("POST", url(there), **tell("B")) as second.response:
+                with client.stream("POST", url(there), **tell("A")) as first.response:
+                    next(first.response.iter_bytes())
+                for line in second.response.iter_lines():
+                    second.take(line)
+            assert client.post(url(there), **tell("B")).is_success
+
+    async def aleave() -> None:
+        async with caller.library.AsyncClient(transport=over_http2(caller)) as client:
+            async with client.stream("POST", url(there), **tell("B")) as second.response:
+                async with client.stream("POST", url(there), **tell("A")) as first.response:
+                    await anext(first.response.aiter_bytes())
+                async for line in second.response.aiter_lines():
+                    second.take(line)
+            assert (await client.post(url(there), **tell("B"))).is_success
+
+    asyncio.run(aleave()) if caller.is_async else leave()
+    assert second.text == OTHER
+    assert unbroken.report(first.response).attempts[-1].outcome == "cancelled"
+    assert there.streams == [[1, 3, 5]]
+    assert server.wait_idle()  # the stream that was left ends with its connection, at the latest
