@@ -51,6 +51,7 @@ _KINDS = {
     # What other transports raise.
     "ConnectionRefusedError": FailureKind.UNREACHABLE,
     "gaierror": FailureKind.UNREACHABLE,
+    "H2Error": FailureKind.DROPPED,
     "TimeoutError": FailureKind.STALLED,
     "OSError": FailureKind.DROPPED,
 }
@@ -58,11 +59,26 @@ _KINDS = {
 
 def transport_failure(error: BaseException) -> Failure | None:
     """What an exception of a connection means; None if it is no such exception."""
-    for cls in type(error).__mro__:
-        kind = _KINDS.get(cls.__name__)
-        if kind is not None:
-            return Failure(kind, type(error).__name__)
-    return None
+    names = [cls.__name__ for cls in type(error).__mro__]
+    kind = next((_KINDS[name] for name in names if name in _KINDS), None)
+    if kind is None:
+        return None
+    if "LocalProtocolError" in names and _began_in_http2(error):
+        kind = FailureKind.DROPPED
+    return Failure(kind, type(error).__name__)
+
+
+def _began_in_http2(error: BaseException | None) -> bool:
+    """Whether the connection is at fault rather than the request.
+
+    What comes on a connection of HTTP/2 after its end was announced (GOAWAY) is an `H2Error` to
+    the libraries, and they take some of those for a mistake of the client.
+    """
+    while error is not None:
+        if any(cls.__name__ == "H2Error" for cls in type(error).__mro__):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def http_loss(response: Any, body: bytes, wall_time: float) -> Loss:

@@ -134,3 +134,12 @@ def test_streams_at_the_same_time(serve, network):
     assert asyncio.run(run()) == [(f"{prompt}: {ANSWER}", there.version) for prompt in prompts]
     assert there.passed == 7
     assert there.version != "HTTP/2" or len(there.between.streams) == 1
+
+
+@pytest.mark.parametrize("network", ["HTTP/2"], indirect=True)
+def test_a_connection_whose_end_is_announced_is_replaced(serve, network):
+    there = network(serve())
+    there.between.goes_away = 2
+    with there.client() as client, client.messages.stream(**request()) as stream:
+        assert "".join(stream.text_stream) == ANSWER
+    assert there.between.streams == [[1], [1], [1]]

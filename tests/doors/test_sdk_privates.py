@@ -225,7 +225,7 @@ def test_copies_of_a_bedrock_client_take_a_profile():
 
 def test_the_sdk_stands_on_a_library_that_has_what_is_used():
     library = _http.library_of(anthropic.DefaultHttpxClient)
-    others = {"ConnectionRefusedError", "gaierror", "TimeoutError", "OSError"}
+    others = {"ConnectionRefusedError", "gaierror", "H2Error", "TimeoutError", "OSError"}
     assert [name for name in _http._KINDS if not hasattr(library, name)] == [
         name for name in _http._KINDS if name in others
     ]

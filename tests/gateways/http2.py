@@ -34,8 +34,8 @@ class Http2Gateway(Loopback):
     Attributes:
         streams: The id of each stream there was, by connection in the order of their opening.
         resets: The streams that the client reset.
-        goes_away: How many connections get a GOAWAY with the first part of a response body. The
-            gateway serves their streams to the end, as it does when it is to be restarted.
+        goes_away: The first so many connections get a GOAWAY before the first response body. Their
+            streams are served to the end, as by a gateway that is to be restarted.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class _Http2(socketserver.BaseRequestHandler):
         self.requests: dict[int, tuple[dict[str, str], bytearray]] = {}
         self.upstreams: dict[int, HTTPConnection] = {}
         self.gone = False
+        self.goes_away = len(self.server.streams) < self.server.goes_away
         self.workers: list[threading.Thread] = []
         self.streams: list[int] = []
         self.server.streams.append(self.streams)
@@ -142,8 +143,8 @@ class _Http2(socketserver.BaseRequestHandler):
                 if self.gone:
                     raise ConnectionAbortedError
                 room = self.room(stream_id)
-                if self.server.goes_away > 0:
-                    self.server.goes_away -= 1
+                if self.goes_away:
+                    self.goes_away = False
                     self.go_away(ErrorCodes.NO_ERROR)
                 self.h2.send_data(stream_id, data[:room])
                 self.flush()

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.transport.callers import HEADERS, STORY, Read, body
+from tests.transport.callers import HEADERS, STORY, Read, answering, body
 
 import unbroken
 from unbroken.testing import faults
@@ -74,6 +74,33 @@ def test_a_connection_that_breaks_is_replaced(caller, server, gateway, breaks):
     read = caller.stream(url(there), body(stream=True), over_http2(caller))
     assert read.text == STORY
     assert there.streams == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_connection_whose_end_is_announced_is_replaced(caller, server, gateway, streams):
+    there = gateway()
+    there.goes_away = 2
+    response = caller.send("POST", url(there), over_http2(caller), json=body(stream=streams))
+    assert response.is_success
+    assert there.streams == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("began_in_http2", [True, False])
+def test_a_mistake_of_the_client_is_told_from_an_end(caller, server, began_in_http2):
+    exceptions = pytest.importorskip("h2.exceptions")
+    sent = []
+
+    def fail(request: Any) -> Any:
+        sent.append(request)
+        try:
+            raise exceptions.ProtocolError if began_in_http2 else ValueError
+        except Exception as error:
+            raise caller.library.LocalProtocolError("no") from error
+
+    transport = caller.transport(inner=lambda _: answering(caller, fail))
+    with pytest.raises(caller.library.LocalProtocolError):
+        caller.send("POST", url(server), transport, json=body())
+    assert len(sent) == (4 if began_in_http2 else 1)
 
 
 @pytest.mark.parametrize("fault", [faults.reset_before(), faults.status(500), faults.close()])
