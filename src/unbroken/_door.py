@@ -89,6 +89,15 @@ class _Upstream:
     def _is_compressed(self) -> bool:
         return "content-encoding" in self.http.headers
 
+    def _shares_connection(self) -> bool:
+        """Whether other responses come on its connection, too.
+
+        Then its reader wakes up with the next byte. If the response were closed under it, its
+        bytes would be thrown away, and it would wait for ever.
+        """
+        version: str = self.http.http_version
+        return version == "HTTP/2"
+
     def framing(self) -> Framing:
         """A new reader of the body's events."""
         kind = self.http.headers.get("content-type", "")
@@ -111,8 +120,8 @@ class HttpUpstream(_Upstream):
             self.http.close()
 
     def abort(self) -> None:
-        """Close the connection while somebody may be reading from it."""
-        if self.http is not None:
+        """Wake up whoever reads, as far as that can be done, so that they close it."""
+        if self.http is not None and not self._shares_connection():
             _http.hang_up(self.http)
             self.http.close()
 
@@ -141,8 +150,9 @@ class AsyncHttpUpstream(_Upstream):
             await self._chunks.aclose()
 
     async def abort(self) -> None:
-        """Close the connection while somebody may be reading from it."""
-        await self.close()
+        """Wake up whoever reads, as far as that can be done, so that they close it."""
+        if self.http is not None and not self._shares_connection():
+            await self.close()
 
 
 async def _nothing() -> AsyncGenerator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import ExitStack
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,23 @@ def url(gateway: Any) -> str:
 def tell(who: str) -> dict[str, Any]:
     asked = body(stream=True, messages=[{"role": "user", "content": who}])
     return {"headers": HEADERS, "json": asked}
+
+
+def take(read: Read, at_ping: Callable[[], Any] | None = None) -> None:
+    """Read to the end, and do something at the first ping."""
+    for line in read.response.iter_lines():
+        read.take(line)
+        if at_ping is not None and "ping" in line:
+            at_ping()
+            at_ping = None
+
+
+async def atake(read: Read, at_ping: Callable[[], Any] | None = None) -> None:
+    async for line in read.response.aiter_lines():
+        read.take(line)
+        if at_ping is not None and "ping" in line:
+            at_ping()
+            at_ping = None
 
 
 @pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
@@ -133,17 +151,13 @@ def test_a_drop_leaves_the_other_stream_alone(caller, server, gateway, fault):
                 first.take(one)
                 second.take(other)
 
-    async def take_all(read: Read) -> None:
-        async for line in read.response.aiter_lines():
-            read.take(line)
-
     async def aread_both() -> None:
         async with (
             caller.library.AsyncClient(transport=over_http2(caller)) as client,
             client.stream("POST", url(there), **tell("A")) as first.response,
             client.stream("POST", url(there), **tell("B")) as second.response,
         ):
-            await asyncio.gather(take_all(first), take_all(second))
+            await asyncio.gather(atake(first), atake(second))
 
     asyncio.run(aread_both()) if caller.is_async else read_both()
     assert (first.text, second.text) == (STORY, OTHER)
@@ -154,28 +168,70 @@ def test_a_drop_leaves_the_other_stream_alone(caller, server, gateway, fault):
 def test_an_early_end_leaves_the_other_stream_alone(caller, server, gateway):
     there = gateway()
     server.script(None, faults.stall(after_chars=20))
-    first, second = Read(), Read()
+    left, other = Read(), Read()
 
     def leave() -> None:
-        with caller.library.Client(transport=over_http2(caller)) as client:
-            with client.stream("POST", url(there), **tell("B")) as second.response:
-                with client.stream("POST", url(there), **tell("A")) as first.response:
-                    next(first.response.iter_bytes())
-                for line in second.response.iter_lines():
-                    second.take(line)
+        with (
+            caller.library.Client(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("B")) as other.response,
+        ):
+            with client.stream("POST", url(there), **tell("A")) as left.response:
+                next(left.response.iter_bytes())
+            take(other)
             assert client.post(url(there), **tell("B")).is_success
 
     async def aleave() -> None:
-        async with caller.library.AsyncClient(transport=over_http2(caller)) as client:
-            async with client.stream("POST", url(there), **tell("B")) as second.response:
-                async with client.stream("POST", url(there), **tell("A")) as first.response:
-                    await anext(first.response.aiter_bytes())
-                async for line in second.response.aiter_lines():
-                    second.take(line)
+        async with (
+            caller.library.AsyncClient(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("B")) as other.response,
+        ):
+            async with client.stream("POST", url(there), **tell("A")) as left.response:
+                await anext(left.response.aiter_bytes())
+            await atake(other)
             assert (await client.post(url(there), **tell("B"))).is_success
 
     asyncio.run(aleave()) if caller.is_async else leave()
-    assert second.text == OTHER
-    assert unbroken.report(first.response).attempts[-1].outcome == "cancelled"
+    assert other.text == OTHER
+    assert unbroken.report(left.response).attempts[-1].outcome == "cancelled"
     assert there.streams == [[1, 3, 5]]
-    assert server.wait_idle()  # the stream that was left ends with its connection, at the latest
+    # The libraries do not reset the stream that was left. It ends with the connection.
+    assert there.resets == []
+    assert server.wait_idle()
+
+
+def test_closing_from_elsewhere_wakes_up_the_reader(caller, server, gateway):
+    there = gateway()
+    server.script(faults.stall(after_chars=20, pings=True, ping_interval=0.05))
+    between_pings = 0.02  # where the reader waits
+    closed, other = Read(), Read()
+
+    def close() -> None:
+        with (
+            caller.library.Client(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("A")) as closed.response,
+            client.stream("POST", url(there), **tell("B")) as other.response,
+        ):
+            closer = threading.Timer(between_pings, closed.response.stream.close)
+            with pytest.raises(caller.library.StreamClosed):
+                take(closed, at_ping=closer.start)
+            closer.join()
+            take(other)
+
+    async def close_soon() -> None:
+        await asyncio.sleep(between_pings)
+        await closed.response.stream.aclose()
+
+    async def aclose() -> None:
+        async with (
+            caller.library.AsyncClient(transport=over_http2(caller)) as client,
+            client.stream("POST", url(there), **tell("A")) as closed.response,
+            client.stream("POST", url(there), **tell("B")) as other.response,
+            asyncio.TaskGroup() as group,
+        ):
+            with pytest.raises(caller.library.StreamClosed):
+                await atake(closed, at_ping=lambda: group.create_task(close_soon()))
+            await atake(other)
+
+    asyncio.run(aclose()) if caller.is_async else close()
+    assert other.text == OTHER
+    assert there.streams == [[1, 3]]

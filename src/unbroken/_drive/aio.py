@@ -41,6 +41,7 @@ class AsyncDriver:
         self._observer = observer
         self._interrupt = AsyncInterrupt()
         self._closing = False
+        self._reading = False
         self._told_loss = False
         self._chunks: AsyncIterator[bytes] | None = None
         self.upstream: AsyncUpstream | None = None
@@ -86,10 +87,11 @@ class AsyncDriver:
         self._closing = True
         self._interrupt.set()
         self._machine.close(self._clock.now())
-        upstream, self.upstream = self.upstream, None
         try:
-            if upstream is not None:
-                await upstream.abort()
+            if self._reading and self.upstream is not None:
+                await self.upstream.abort()  # who reads it closes it
+            else:
+                await self._release()
         finally:
             await self._tell()
 
@@ -143,11 +145,10 @@ class AsyncDriver:
     async def _read_chunk(self) -> bytes:
         machine, call = self._machine, self._machine.call
         assert isinstance(machine, Recovery)
-        assert self._chunks is not None
         loss = None
         chunk: bytes | None = None
         try:
-            chunk = await anext(self._chunks, None)
+            chunk = await self._next_chunk()
         except Exception as error:
             if self._closing:
                 raise self._door.closed() from error
@@ -168,12 +169,19 @@ class AsyncDriver:
                 await self._tell()  # how it ended is told when the caller has had what came
         return out
 
+    async def _next_chunk(self) -> bytes | None:
+        self._reading = True  # set before `_closing` is read; close() does it the other way round
+        try:
+            if self._closing or self._chunks is None:
+                return None
+            return await anext(self._chunks, None)
+        finally:
+            self._reading = False
+
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        chunks, self._chunks = self._chunks, None
-        if chunks is not None:
-            with suppress(Exception):  # the message is whole, whatever the connection is
-                await anext(chunks, None)
+        with suppress(Exception):  # the message is whole, whatever the connection is
+            await self._next_chunk()
         await self._release()
 
     def _lose(self) -> bytes | None:

@@ -41,7 +41,7 @@ class Upstream(Protocol):
         """Close the connection, or give it back. May be called twice."""
 
     def abort(self) -> None:
-        """Close the connection while somebody may be reading from it, in another thread."""
+        """Wake up whoever reads, in another thread, so that they close it."""
 
 
 class AsyncUpstream(Protocol):
@@ -62,7 +62,7 @@ class AsyncUpstream(Protocol):
         """Close the connection, or give it back. May be called twice."""
 
     async def abort(self) -> None:
-        """Close the connection while somebody may be reading from it, in another task."""
+        """Wake up whoever reads, in another task, so that they close it."""
 
 
 class Door(Protocol):

@@ -41,6 +41,7 @@ class Driver:
         self._lock = threading.Lock()  # tasks need none: one thread runs them all
         self._interrupt = Interrupt()
         self._closing = False
+        self._reading = False
         self._told_loss = False
         self._chunks: Iterator[bytes] | None = None
         self.upstream: Upstream | None = None
@@ -87,10 +88,11 @@ class Driver:
         self._interrupt.set()
         with self._lock:
             self._machine.close(self._clock.now())
-        upstream, self.upstream = self.upstream, None
         try:
-            if upstream is not None:
-                upstream.abort()
+            if self._reading and self.upstream is not None:
+                self.upstream.abort()  # who reads it closes it
+            else:
+                self._release()
         finally:
             self._tell()
 
@@ -139,11 +141,10 @@ class Driver:
     def _read_chunk(self) -> bytes:
         machine, call = self._machine, self._machine.call
         assert isinstance(machine, Recovery)
-        assert self._chunks is not None
         loss = None
         chunk: bytes | None = None
         try:
-            chunk = next(self._chunks, None)
+            chunk = self._next_chunk()
         except Exception as error:
             if self._closing:
                 raise self._door.closed() from error
@@ -165,12 +166,19 @@ class Driver:
                 self._tell()  # how it ended is told when the caller has had what came
         return out
 
+    def _next_chunk(self) -> bytes | None:
+        self._reading = True  # set before `_closing` is read; close() does it the other way round
+        try:
+            if self._closing or self._chunks is None:
+                return None
+            return next(self._chunks, None)
+        finally:
+            self._reading = False
+
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        chunks, self._chunks = self._chunks, None
-        if chunks is not None:
-            with suppress(Exception):  # the message is whole, whatever the connection is
-                next(chunks, None)
+        with suppress(Exception):  # the message is whole, whatever the connection is
+            self._next_chunk()
         self._release()
 
     def _lose(self) -> bytes | None:
