@@ -85,18 +85,10 @@ class _Upstream:
         self.request_id = None if http is None else _http.request_id(http)
         self.streams = streams and http is not None
         self.loss = loss
+        self.shares_connection = http is not None and http.http_version == "HTTP/2"
 
     def _is_compressed(self) -> bool:
         return "content-encoding" in self.http.headers
-
-    def _shares_connection(self) -> bool:
-        """Whether other responses come on its connection, too.
-
-        Then its reader wakes up with the next byte. If the response were closed under it, its
-        bytes would be thrown away, and it would wait for ever.
-        """
-        version: str = self.http.http_version
-        return version == "HTTP/2"
 
     def framing(self) -> Framing:
         """A new reader of the body's events."""
@@ -120,8 +112,8 @@ class HttpUpstream(_Upstream):
             self.http.close()
 
     def abort(self) -> None:
-        """Wake up whoever reads, as far as that can be done, so that they close it."""
-        if self.http is not None and not self._shares_connection():
+        """Close the connection while somebody may be reading from it."""
+        if self.http is not None:
             _http.hang_up(self.http)
             self.http.close()
 
@@ -150,9 +142,8 @@ class AsyncHttpUpstream(_Upstream):
             await self._chunks.aclose()
 
     async def abort(self) -> None:
-        """Wake up whoever reads, as far as that can be done, so that they close it."""
-        if self.http is not None and not self._shares_connection():
-            await self.close()
+        """Close the connection while somebody may be reading from it."""
+        await self.close()
 
 
 async def _nothing() -> AsyncGenerator[bytes]:

@@ -114,7 +114,7 @@ def request_id(response: Any) -> str | None:
 def hang_up(response: Any) -> None:
     """Wake up a thread that waits for more of a body: closing a socket does not.
 
-    The connection ends, so it must not have other responses on it.
+    A connection of HTTP/2 has other responses on it, and is left alone.
     """
     stream = response.extensions.get("network_stream")
     sock = None if stream is None else stream.get_extra_info("socket")

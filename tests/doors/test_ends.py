@@ -17,7 +17,7 @@ import unbroken
 from unbroken import FailureKind, Outcome, Policy
 from unbroken.testing import faults
 
-AT_ONCE = Policy(time_scale=0)
+AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
-AT_ONCE = Policy(time_scale=0)
+AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
 
 

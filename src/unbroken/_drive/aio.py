@@ -87,11 +87,11 @@ class AsyncDriver:
         self._closing = True
         self._interrupt.set()
         self._machine.close(self._clock.now())
+        upstream = self.upstream
         try:
-            if self._reading and self.upstream is not None:
-                await self.upstream.abort()  # who reads it closes it
-            else:
-                await self._release()
+            if upstream is not None and not (self._reading and upstream.shares_connection):
+                self.upstream = None
+                await upstream.abort()
         finally:
             await self._tell()
 
@@ -147,12 +147,16 @@ class AsyncDriver:
         assert isinstance(machine, Recovery)
         loss = None
         chunk: bytes | None = None
+        self._reading = True  # and then look at `_closing`: close() does it the other way round
         try:
-            chunk = await self._next_chunk()
+            if self._chunks is not None and not self._closing:
+                chunk = await anext(self._chunks, None)
         except Exception as error:
             if self._closing:
                 raise self._door.closed() from error
             loss = self._door.loss(error)
+        finally:
+            self._reading = False
         now = self._clock.now()
         if self._closing:
             return b""
@@ -169,19 +173,12 @@ class AsyncDriver:
                 await self._tell()  # how it ended is told when the caller has had what came
         return out
 
-    async def _next_chunk(self) -> bytes | None:
-        self._reading = True  # set before `_closing` is read; close() does it the other way round
-        try:
-            if self._closing or self._chunks is None:
-                return None
-            return await anext(self._chunks, None)
-        finally:
-            self._reading = False
-
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        with suppress(Exception):  # the message is whole, whatever the connection is
-            await self._next_chunk()
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            with suppress(Exception):  # the message is whole, whatever the connection is
+                await anext(chunks, None)
         await self._release()
 
     def _lose(self) -> bytes | None:

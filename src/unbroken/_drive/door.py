@@ -24,12 +24,16 @@ class Upstream(Protocol):
         request_id: Its `request-id` header, if it has one.
         streams: Whether it is a stream to be read, rather than the whole answer.
         loss: Why it is no answer, where it is none.
+        shares_connection: Whether other responses come on its connection, too. Then its reader
+            wakes up with the next byte, and closes it: if it were closed by somebody else, its
+            bytes would be thrown away, and the reader would wait on.
     """
 
     status: int
     request_id: str | None
     streams: bool
     loss: Loss | None
+    shares_connection: bool
 
     def framing(self) -> Framing:
         """A new reader of the body's events."""
@@ -41,7 +45,7 @@ class Upstream(Protocol):
         """Close the connection, or give it back. May be called twice."""
 
     def abort(self) -> None:
-        """Wake up whoever reads, in another thread, so that they close it."""
+        """Close the connection while somebody may be reading from it, in another thread."""
 
 
 class AsyncUpstream(Protocol):
@@ -51,6 +55,7 @@ class AsyncUpstream(Protocol):
     request_id: str | None
     streams: bool
     loss: Loss | None
+    shares_connection: bool
 
     def framing(self) -> Framing:
         """A new reader of the body's events."""
@@ -62,7 +67,7 @@ class AsyncUpstream(Protocol):
         """Close the connection, or give it back. May be called twice."""
 
     async def abort(self) -> None:
-        """Wake up whoever reads, in another task, so that they close it."""
+        """Close the connection while somebody may be reading from it, in another task."""
 
 
 class Door(Protocol):

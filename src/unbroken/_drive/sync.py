@@ -88,11 +88,11 @@ class Driver:
         self._interrupt.set()
         with self._lock:
             self._machine.close(self._clock.now())
+        upstream = self.upstream
         try:
-            if self._reading and self.upstream is not None:
-                self.upstream.abort()  # who reads it closes it
-            else:
-                self._release()
+            if upstream is not None and not (self._reading and upstream.shares_connection):
+                self.upstream = None
+                upstream.abort()
         finally:
             self._tell()
 
@@ -143,12 +143,16 @@ class Driver:
         assert isinstance(machine, Recovery)
         loss = None
         chunk: bytes | None = None
+        self._reading = True  # and then look at `_closing`: close() does it the other way round
         try:
-            chunk = self._next_chunk()
+            if self._chunks is not None and not self._closing:
+                chunk = next(self._chunks, None)
         except Exception as error:
             if self._closing:
                 raise self._door.closed() from error
             loss = self._door.loss(error)
+        finally:
+            self._reading = False
         with self._lock:
             now = self._clock.now()
             if self._closing:
@@ -166,19 +170,12 @@ class Driver:
                 self._tell()  # how it ended is told when the caller has had what came
         return out
 
-    def _next_chunk(self) -> bytes | None:
-        self._reading = True  # set before `_closing` is read; close() does it the other way round
-        try:
-            if self._closing or self._chunks is None:
-                return None
-            return next(self._chunks, None)
-        finally:
-            self._reading = False
-
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        with suppress(Exception):  # the message is whole, whatever the connection is
-            self._next_chunk()
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            with suppress(Exception):  # the message is whole, whatever the connection is
+                next(chunks, None)
         self._release()
 
     def _lose(self) -> bytes | None:
