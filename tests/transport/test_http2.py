@@ -202,7 +202,6 @@ def test_an_early_end_leaves_the_other_stream_alone(caller, server, gateway):
 def test_closing_from_elsewhere_wakes_up_the_reader(caller, server, gateway):
     there = gateway()
     server.script(faults.stall(after_chars=20, pings=True, ping_interval=0.05))
-    between_pings = 0.02  # where the reader waits
     closed, other = Read(), Read()
 
     def close() -> None:
@@ -211,27 +210,24 @@ def test_closing_from_elsewhere_wakes_up_the_reader(caller, server, gateway):
             client.stream("POST", url(there), **tell("A")) as closed.response,
             client.stream("POST", url(there), **tell("B")) as other.response,
         ):
-            closer = threading.Timer(between_pings, closed.response.stream.close)
+            closer = threading.Thread(target=closed.response.stream.close)
             with pytest.raises(caller.library.StreamClosed):
                 take(closed, at_ping=closer.start)
             closer.join()
             take(other)
 
-    async def close_soon() -> None:
-        await asyncio.sleep(between_pings)
-        await closed.response.stream.aclose()
-
-    async def aclose() -> None:
+    async def close_in_a_task() -> None:
         async with (
             caller.library.AsyncClient(transport=over_http2(caller)) as client,
             client.stream("POST", url(there), **tell("A")) as closed.response,
             client.stream("POST", url(there), **tell("B")) as other.response,
             asyncio.TaskGroup() as group,
         ):
+            aclose = closed.response.stream.aclose  # in a task, which begins when the reader waits
             with pytest.raises(caller.library.StreamClosed):
-                await atake(closed, at_ping=lambda: group.create_task(close_soon()))
+                await atake(closed, at_ping=lambda: group.create_task(aclose()))
             await atake(other)
 
-    asyncio.run(aclose()) if caller.is_async else close()
+    asyncio.run(close_in_a_task()) if caller.is_async else close()
     assert other.text == OTHER
     assert there.streams == [[1, 3]]
