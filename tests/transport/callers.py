@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from unbroken import Policy
+from unbroken.testing import faults
 from unbroken.transport import AsyncRecoveryTransport, RecoveryTransport
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
 AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
+DROPS = {
+    "reset": faults.reset(after_chars=20),
+    "close": faults.close(after_chars=20),
+    "eof": faults.eof(after_chars=20),
+    "error_event": faults.error_event(after_chars=20),
+    "before": faults.reset_before(),
+    "overloaded": faults.status(529),
+}
 
 
 def body(**fields: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.transport.callers import HEADERS, STORY, Read, answering, body
+from tests.transport.callers import DROPS, HEADERS, STORY, Read, answering, body
 
 import unbroken
 from unbroken.testing import faults
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from tests.transport.callers import Caller
 
 OTHER = "There was another fox, and it told the first one “what” it had seen in the town."
-DROPS = {
-    "reset": faults.reset(after_chars=20),
-    "close": faults.close(after_chars=20),
-    "eof": faults.eof(after_chars=20),
-    "error_event": faults.error_event(after_chars=20),
-    "before": faults.reset_before(),
-    "overloaded": faults.status(529),
-}
 
 
 @pytest.fixture

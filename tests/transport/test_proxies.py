@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.gateways.proxy import Proxy
-from tests.transport.callers import STORY, body
+from tests.transport.callers import DROPS, STORY, body
 
 import unbroken
 from unbroken import FailureKind
-from unbroken.testing import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +24,6 @@ content-type: text/html\r
 content-length: 12\r
 \r
 <p>Sorry</p>"""
-DROPS = {
-    "reset": faults.reset(after_chars=20),
-    "close": faults.close(after_chars=20),
-    "eof": faults.eof(after_chars=20),
-    "error_event": faults.error_event(after_chars=20),
-    "before": faults.reset_before(),
-    "overloaded": faults.status(529),
-}
 
 
 @pytest.fixture
