@@ -37,6 +37,10 @@ CHARS = 1200
 MODELS = (common.PREFILL_MODEL, common.MODEL)
 
 
+MEANS = ("whole", "seamless", "silent", "doubled", "requests", "sent", "generated")
+"""What is told of a case as its mean over the runs."""
+
+
 class Peer(NamedTuple):
     """A client to compare with.
 
@@ -191,10 +195,7 @@ def _run(client: Client, server: Server, model: str, prompt: int, script: Any) -
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     count = len(runs)
-    summary: dict[str, Any] = {
-        name: sum(run[name] for run in runs) / count
-        for name in ("whole", "seamless", "silent", "doubled", "requests", "sent", "generated")
-    }
+    summary: dict[str, Any] = {name: sum(run[name] for run in runs) / count for name in MEANS}
     raised = collections.Counter(run["raised"] for run in runs if run["raised"])
     return summary | {
         "runs": count,
@@ -223,18 +224,9 @@ def totals(peer: dict[str, Any], model: str) -> dict[str, float]:
     cases = {name: case for name, case in peer["cases"].items() if name.startswith(model)}
     calm = cases.pop(f"{model}: no fault")
     saved = [case for case in cases.values() if case["whole"]]
-    count = len(cases)
-    return {
-        "seamless": sum(case["seamless"] for case in cases.values()) / count,
-        "whole": sum(case["whole"] for case in cases.values()) / count,
-        "silent": sum(case["silent"] for case in cases.values()) / count,
-        "doubled": sum(case["doubled"] for case in cases.values()) / count,
-        "requests": sum(case["requests"] for case in cases.values()) / count,
-        "sent": sum(case["sent"] for case in cases.values()) / count,
-        "generated": sum(case["generated"] for case in cases.values()) / count,
-        "seconds": sum(case["seconds"]["median"] for case in saved) / max(1, len(saved))
-        - calm["seconds"]["median"],
-    }
+    seconds = sum(case["seconds"]["median"] for case in saved) / max(1, len(saved))
+    sums = {name: sum(case[name] for case in cases.values()) / len(cases) for name in MEANS}
+    return sums | {"seconds": seconds - calm["seconds"]["median"]}
 
 
 def report(results: dict[str, Any]) -> str:

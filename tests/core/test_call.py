@@ -44,6 +44,16 @@ def again(made: Call, now: float = 0.0) -> None:
     made.begin(AttemptKind.CONTINUATION, now)
 
 
+def broken_off() -> Call:
+    """A call whose answer broke off in the middle, and that asks again."""
+    made = started()
+    made.streams()
+    made.progress(0.0)
+    made.failed(DROPPED, 0.0)
+    again(made)
+    return made
+
+
 def names(made: Call) -> list[str]:
     return [type(event).__name__ for event in made.take_events()]
 
@@ -190,22 +200,14 @@ def test_before_anything_was_delivered_the_last_failure_speaks():
 
 
 def test_what_broke_the_answer_is_not_masked_by_what_a_later_attempt_got():
-    made = started()
-    made.streams()
-    made.progress(0.0)
-    made.failed(DROPPED, 0.0)
-    again(made)
+    made = broken_off()
     made.failed(REJECTED, 0.0)
     assert made.speaker is DROPPED
     assert made.last is REJECTED
 
 
 def test_after_something_new_the_next_failure_speaks():
-    made = started()
-    made.streams()
-    made.progress(0.0)
-    made.failed(DROPPED, 0.0)
-    again(made)
+    made = broken_off()
     made.streams()
     made.progress(1.0)
     made.failed(OVERLOADED, 2.0)

@@ -9,7 +9,7 @@ import pickle
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tenacity
@@ -25,9 +25,21 @@ from unbroken._core.policy import (
     override,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 K = FailureKind
 FAIL = Rule(retry=False)
 DEFAULT = Policy()
+
+
+def each(table: Mapping[str, tuple[Any, ...]]) -> list[Any]:
+    """A case for each of the values of each field."""
+    return [
+        pytest.param(field, value, id=f"{field}={value!r:.20}")
+        for field, values in table.items()
+        for value in values
+    ]
 
 
 def test_the_defaults_are_those_of_the_design():
@@ -166,14 +178,7 @@ BAD: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("field", "bad"),
-    [
-        pytest.param(field, bad, id=f"{field}={bad!r:.20}")
-        for field, values in BAD.items()
-        for bad in values
-    ],
-)
+@pytest.mark.parametrize(("field", "bad"), each(BAD))
 def test_a_bad_value_is_named(field, bad):
     with pytest.raises(ValueError, match=rf"^Policy: {field} must be .+") as error:
         Policy(**{field: bad})
@@ -196,14 +201,7 @@ GOOD: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("field", "good"),
-    [
-        pytest.param(field, good, id=f"{field}={good}")
-        for field, values in GOOD.items()
-        for good in values
-    ],
-)
+@pytest.mark.parametrize(("field", "good"), each(GOOD))
 def test_a_value_at_the_edge_is_taken(field, good):
     policy = Policy(**{field: good})
     if field == "continuation":

@@ -11,6 +11,7 @@ import anthropic
 import pytest
 from tests.doors.conftest import ANSWER, request
 from tests.gateways.proxy import Proxy
+from tests.transport.callers import DROPS
 
 import unbroken
 from unbroken import _http
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LIBRARY = _http.library_of(anthropic.DefaultHttpxClient)
-DROPS = {
-    "reset": faults.reset(after_chars=77),
-    "eof": faults.eof(after_chars=77),
-    "error_event": faults.error_event(after_chars=77),
-    "before": faults.reset_before(),
-    "overloaded": faults.status(529),
-}
 
 
 @dataclass

@@ -17,7 +17,9 @@ PROOF = 12
 # At the beginning, and of whole words, an overlap this long counts.
 _WORD = 3
 
-_CURLY = {"'": "\u2018\u2019\u201a\u201b", '"': "\u201c\u201d\u201e\u201f"}
+_STRAIGHT = tuple(
+    zip("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f", "''''\"\"\"\"", strict=True)
+)
 # White space that is not one space: a match for every single one would be slow in a long text.
 _SPACE = re.compile(r"[^\S ]\s*| \s+")
 _FOLDED = re.compile(r"\s+|\S")
@@ -38,9 +40,8 @@ _PREAMBLE_LENGTH = 200
 
 def fold(text: str) -> str:
     """The text as it is compared."""
-    for straight, curly in _CURLY.items():
-        for quote in curly:
-            text = text.replace(quote, straight)
+    for curly, straight in _STRAIGHT:
+        text = text.replace(curly, straight)
     return _SPACE.sub(" ", text)
 
 

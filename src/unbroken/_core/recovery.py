@@ -145,7 +145,7 @@ class Recovery:
         self.splice.begin_attempt(
             plan.seam,
             continues=plan.continues,
-            keeps=plan.continues and not plan.prefill,
+            keeps=plan.in_new_turn,
             prompt_tokens=plan.prompt_tokens,
         )
         # The request was sent: its body and the seam hold texts that may be long.
@@ -220,9 +220,9 @@ class Recovery:
         """The turns that produced the answer."""
         if self.splice is None:
             return ()
-        goes_on = self._reading.continues and not self._reading.prefill
-        asked = self._asked() if goes_on else ()
-        content = Delivered(self._received() if goes_on else self.splice.blocks, None).turn()
+        apart = self._reading.in_new_turn
+        asked = self._asked() if apart else ()
+        content = Delivered(self._received() if apart else self.splice.blocks, None).turn()
         return (*asked, {"role": "assistant", "content": content}) if content else asked
 
     def _asked(self) -> tuple[dict[str, Any], ...]:

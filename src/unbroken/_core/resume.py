@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
 from unbroken._core.bounds import Reason
-from unbroken._core.cut import (
-    Parts,
-    cut_for_prefill,
-    cut_for_user_turn,
-    sayable,
-    whole_characters,
-)
+from unbroken._core.cut import cut_for_prefill, cut_for_user_turn, sayable, whole_characters
 from unbroken._core.seam import ExactSeam, FreeSeam
 from unbroken._core.usage import CHARS_PER_TOKEN
 
@@ -70,6 +64,11 @@ class Plan:
     healed: bool = False
     sent: int = 0
     prompt: str = ""
+
+    @property
+    def in_new_turn(self) -> bool:
+        """Whether it goes on in a turn of its own, which the caller's history does not have."""
+        return self.continues and not self.prefill
 
     @property
     def prompt_tokens(self) -> int:
@@ -223,15 +222,18 @@ def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, hea
 def _by_user_turn(
     body: Mapping[str, Any], delivered: Delivered, text: str, continuation: Continuation
 ) -> Plan:
-    ends_in_text = bool(sayable(text))
-    parts = cut_for_user_turn(text) if ends_in_text else Parts("", "", "")
+    parts = cut_for_user_turn(text)
     prompt = _prompt(continuation, text, parts.anchor)
     asked = prompt.replace(parts.anchor, "") if parts.anchor else prompt
     mark = next((mark for mark in MARKS if mark in asked), None)
     return Plan(
         _appended(body, delivered.turns(len(parts.sent), prompt), parts.sent),
         seam=FreeSeam(
-            text, tail=parts.tail, anchor=parts.anchor, mark=mark, may_be_whole=not ends_in_text
+            text,
+            tail=parts.tail,
+            anchor=parts.anchor,
+            mark=mark,
+            may_be_whole=not sayable(text),
         ),
         continues=True,
         sent=len(parts.sent),

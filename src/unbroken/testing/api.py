@@ -18,7 +18,7 @@ from unbroken.testing.memory import Kind, Memory
 from unbroken.testing.model import speak
 from unbroken.testing.models import takes_prefill
 from unbroken.testing.signatures import Signer
-from unbroken.testing.threads import Threads
+from unbroken.testing.threads import Threads, continues_thread
 from unbroken.testing.tokens import count_tokens
 from unbroken.testing.usage import PromptCache
 from unbroken.testing.validation import check_headers, check_last_turn, check_request
@@ -120,7 +120,7 @@ class Api:
     def _checked(self, body: Any) -> dict[str, Any]:
         """The request with its whole conversation, if the API takes it."""
         strict = self.settings.strict
-        if strict and not _continues_thread(body):
+        if strict and not continues_thread(body):
             check_request(body)
         whole = dict(self._threads.whole(body))
         if strict:
@@ -196,12 +196,6 @@ class Api:
         raw = json.dumps(body, ensure_ascii=self.settings.ensure_ascii, separators=(",", ":"))
         every = {**_headers(request_id), "content-type": "application/json", **(headers or {})}
         return Response(status, every, raw.encode(), ended)
-
-
-def _continues_thread(body: Any) -> bool:
-    """Whether its messages are the last ones of a conversation, and need the others with them."""
-    thread = body.get("thread") if isinstance(body, dict) else None
-    return isinstance(thread, dict) and thread.get("type") == "continue"
 
 
 def _as_answer(given: Answer | str) -> Answer:

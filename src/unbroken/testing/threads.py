@@ -9,7 +9,7 @@ from unbroken.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "continues_thread"]
 
 _REPLAY = 'Replay the full conversation with `thread: {"type": "create"}` to start a new Thread.'
 
@@ -71,6 +71,11 @@ class Threads:
             self._continued.add(previous)
 
 
+def continues_thread(body: object) -> bool:
+    """Whether its messages are the last ones of a conversation, and need the others with them."""
+    thread = body.get("thread") if isinstance(body, dict) else None
+    return isinstance(thread, dict) and thread.get("type") == "continue"
+
+
 def _previous(body: Mapping[str, Any]) -> str | None:
-    thread = body.get("thread") or {}
-    return thread.get("previous_message_id") if thread.get("type") == "continue" else None
+    return body["thread"].get("previous_message_id") if continues_thread(body) else None
