@@ -18,10 +18,7 @@ from unbroken._core.call import Loss
 from unbroken._core.failures import Failure, FailureKind, classify, error_in, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
     from types import ModuleType
-
-    from unbroken.errors import StreamInterrupted
 
 __all__ = [
     "bare_request",
@@ -30,9 +27,8 @@ __all__ = [
     "http_loss",
     "joined_class",
     "library_of",
-    "raising_response",
     "request_id",
-    "spliced_response",
+    "sdk_library",
     "transport_failure",
 ]
 
@@ -153,11 +149,11 @@ def bare_request(method: str, url: str) -> Any:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     bare = urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return _sdk_library().Request(method, bare)
+    return sdk_library().Request(method, bare)
 
 
 @functools.cache
-def _sdk_library() -> ModuleType:
+def sdk_library() -> ModuleType:
     """The library that the installed `anthropic` stands on."""
     return library_of(anthropic.DefaultHttpxClient)
 
@@ -170,69 +166,3 @@ def joined_class(ours: Any, base: Any) -> Any:
 @functools.cache
 def _joined_class(ours: Any, base: Any) -> Any:
     return type(ours.__name__, (ours, base), {})
-
-
-def _body(library: ModuleType, body: type, *args: Any) -> Any:
-    is_async = hasattr(body, "__aiter__")
-    base = library.AsyncByteStream if is_async else library.SyncByteStream
-    return joined_class(body, base)(*args)
-
-
-def spliced_response(response: Any, body: type, driver: Any, extensions: dict[str, Any]) -> Any:
-    """A response like this one, whose body is read through a driver.
-
-    Args:
-        response: The response whose status and headers the caller gets to see.
-        body: The class of the body, made from a driver.
-        driver: What reads it.
-        extensions: What to add to the response's extensions.
-    """
-    headers = [
-        (name, value)
-        for name, value in response.headers.multi_items()
-        if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
-    ]
-    return type(response)(
-        response.status_code,
-        headers=headers,
-        stream=_body(library_of(response), body, driver),
-        request=response.request,
-        extensions={**response.extensions, **extensions},
-    )
-
-
-class _Raising:
-    """A body that cannot be read, for threads and for tasks."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise self._error
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class _AsyncRaising:
-    """A body that cannot be read, for tasks."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise self._error
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-def raising_response(error: StreamInterrupted, *, is_async: bool) -> Any:
-    """A response that an outer retry loop leaves alone, and that raises when it is read."""
-    library = _sdk_library()
-    return library.Response(
-        503,
-        headers={"x-should-retry": "false"},
-        stream=_body(library, _AsyncRaising if is_async else _Raising, error),
-        request=error.request,
-    )

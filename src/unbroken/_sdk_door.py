@@ -16,6 +16,7 @@ from unbroken._door import (
     ReadTimeout,
     explain,
 )
+from unbroken._responses import raising_response
 from unbroken.errors import StreamInterrupted
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class _SdkCall(HttpCall):
             raise error
         if not _sdk.retries_remain(self._request, self._client):
             raise error
-        response = _http.raising_response(error, is_async=self._is_async)
+        response = raising_response(error, is_async=self._is_async)
         return _sdk.api_response(self._request, self._client, response, is_async=self._is_async)
 
     def surface(self, call: Call) -> bytes:
@@ -110,7 +111,7 @@ class _SdkCall(HttpCall):
 
     def closed(self) -> Exception:
         """What a reader gets after somebody closed the stream."""
-        error: Exception = _http.library_of(anthropic.DefaultHttpxClient).StreamClosed()
+        error: Exception = _http.sdk_library().StreamClosed()
         return error
 
     def _error(self) -> BaseException:

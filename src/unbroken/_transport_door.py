@@ -21,6 +21,7 @@ from unbroken._door import (
     ReadTimeout,
     explain,
 )
+from unbroken._responses import spliced_response
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -197,7 +198,7 @@ class _TransportCall(HttpCall):
         """The response for the caller, whose client wants to read and close it itself."""
         if not (self._can_read(http) and self._is_read_whole(http)):
             return http
-        return _http.spliced_response(http, self._content_class, http.content, {})
+        return spliced_response(http, self._content_class, http.content, {})
 
     def loss(self, error: Exception) -> Loss:
         """Tell what an exception of `send()` or of a body means."""

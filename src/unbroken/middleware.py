@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anthropic
 
-from unbroken import _http, _sdk
+from unbroken import _sdk
 from unbroken._core.states import Phase
 from unbroken._drive.body import AsyncBody, Body
 from unbroken._report import EXTENSION
+from unbroken._responses import spliced_response
 from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
 from unbroken._setup import Setup
 
@@ -113,7 +114,7 @@ def _handed_back(
     http = upstream.http
     extensions = {EXTENSION: door.reporter}
     if phase is Phase.READING:
-        response.http_response = _http.spliced_response(http, body, driver, extensions)
+        response.http_response = spliced_response(http, body, driver, extensions)
         response.http_response.stream.tell(response.http_response)
     elif http is not None:
         http.extensions.update(extensions)

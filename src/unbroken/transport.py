@@ -34,6 +34,7 @@ from unbroken import _http
 from unbroken._core.states import Phase
 from unbroken._drive.body import AsyncBody, Body
 from unbroken._report import EXTENSION
+from unbroken._responses import spliced_response
 from unbroken._setup import Setup
 from unbroken._transport_door import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 
@@ -219,6 +220,6 @@ def _handed_back(
     """The response for the caller, read through the driver if it is a stream."""
     upstream: Any = driver.upstream
     if phase is Phase.READING:
-        return _http.spliced_response(upstream.http, body, driver, {EXTENSION: door.reporter})
+        return spliced_response(upstream.http, body, driver, {EXTENSION: door.reporter})
     upstream.http.extensions[EXTENSION] = door.reporter
     return door.unread(upstream.http)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,20 +19,6 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 # Half of the frame that comes next.
 TRAILING = b'event: message_stop\ndata: {"type":"messa'
-
-
-def delta_frame(
-    text: str, *, kind: str = "text", index: int = 0, ensure_ascii: bool = False
-) -> bytes:
-    field = {"input_json": "partial_json"}.get(kind, kind)
-    data = {
-        "type": "content_block_delta",
-        "index": index,
-        "delta": {"type": f"{kind}_delta", field: text},
-    }
-    return b"event: content_block_delta\ndata: %s\n\n" % json.dumps(
-        data, ensure_ascii=ensure_ascii, separators=(",", ":")
-    ).encode("utf-8", "surrogatepass")
 
 
 def split(*chunks: bytes) -> list[bytes]:
@@ -188,7 +173,7 @@ def test_a_cut_frame_is_never_handed_out(cut):
 @given(st.lists(st.text(), min_size=1), st.lists(st.integers(0, 400)))
 @settings(deadline=None)
 def test_how_the_bytes_are_cut_does_not_matter(texts, cuts):
-    whole = [delta_frame(text) for text in texts] + [PING]
+    whole = [ServerSentEvents().encode("a_name", {"text": text}) for text in texts] + [PING]
     data = b"".join(whole)
     ends = [0, *sorted({min(cut, len(data)) for cut in cuts}), len(data)]
     chunks = [data[begin:end] for begin, end in itertools.pairwise(ends)]
@@ -243,112 +228,6 @@ def test_the_search_for_a_frames_end_never_begins_anew():
     assert looked_at <= 4 * size
 
 
-# The fast path
-
-KINDS = ("text", "thinking", "input_json")
-
-
-@given(
-    # Surrogates, too: a service may escape half a character.
-    text=st.text(st.characters(codec=None, exclude_categories=())),
-    kind=st.sampled_from(KINDS),
-    index=st.integers(0, 10**6),
-    ensure_ascii=st.booleans(),
-)
-@example(text='"\\/\b\f\n\r\t\x00\x1f\x7f', kind="text", index=0, ensure_ascii=False)
-@example(text="\ud83d", kind="text", index=0, ensure_ascii=True)
-@example(text="\ud83d", kind="text", index=0, ensure_ascii=False)
-@example(text="\u2028", kind="text", index=3, ensure_ascii=False)
-@settings(deadline=None)
-def test_the_fast_path_says_what_json_says(text, kind, index, ensure_ascii):
-    frame = delta_frame(text, kind=kind, index=index, ensure_ascii=ensure_ascii)
-    plain = ServerSentEvents().plain_delta(frame)
-    half = any("\ud800" <= c <= "\udfff" for c in text)
-    if half and not ensure_ascii:  # which UTF-8 does not allow, so the parser has to settle it
-        assert plain is None
-        return
-    assert plain is not None
-    plain_index, plain_kind, plain_text = plain
-    event = ServerSentEvents().decode(frame)
-    assert event is not None
-    delta = event.data["delta"]
-    assert int(plain_index) == event.data["index"] == index
-    assert plain_kind.decode() == delta["type"]
-    field = {"input_json": "partial_json"}.get(kind, kind)
-    assert json.loads(b'"%s"' % plain_text) == delta[field] == text
-
-
-@given(st.binary())
-@settings(deadline=None, max_examples=400)
-@example(b"\xc3\x28")
-@example(b"\xed\xa0\x80")
-@example(b"\\u12")
-@example(b"\\x41")
-@example(b"\x00")
-@example(b'","x":"')
-@example(b'"}}\n\nevent: ')
-def test_the_fast_path_takes_no_string_that_json_refuses(inside):
-    frame = (
-        b"event: content_block_delta\n"
-        b'data: {"type":"content_block_delta","index":0,"delta":'
-        b'{"type":"text_delta","text":"%s"}}\n\n'
-    ) % inside
-    plain = ServerSentEvents().plain_delta(frame)
-    if plain is not None:
-        event = ServerSentEvents().decode(frame)
-        assert event is not None
-        assert event.data == {
-            "type": "content_block_delta",
-            "index": 0,
-            "delta": {"type": "text_delta", "text": json.loads(b'"%s"' % plain[2])},
-        }
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pytest.param(
-            b"event: content_block_delta\n"
-            b'data: {"type": "content_block_delta", "index": 1, '
-            b'"delta": {"type": "text_delta", "text": "a"}}\n\n',
-            id="spaces after colons and commas",
-        ),
-        pytest.param(
-            b"event: content_block_delta\n"
-            b'data: {"type":"content_block_delta","index":1,'
-            b'"delta":{"type":"text_delta","text":"a"}   }\n\n',
-            id="the padding of the API",
-        ),
-    ],
-)
-def test_the_fast_path_knows_other_ways_to_write_the_same(frame):
-    plain = ServerSentEvents().plain_delta(frame)
-    assert plain == (b"1", b"text_delta", b"a")
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pytest.param(PING, id="another event"),
-        pytest.param(delta_frame("a")[:-1], id="no blank line"),
-        pytest.param(delta_frame("a").replace(b"\n", b"\r\n"), id="CRLF"),
-        pytest.param(b": hello\n" + delta_frame("a"), id="a comment before it"),
-        pytest.param(delta_frame("a").replace(b"event: content_block_delta\n", b""), id="unnamed"),
-        pytest.param(delta_frame("a").replace(b"event: content", b"event: discontent"), id="name"),
-        pytest.param(delta_frame("a", kind="signature"), id="a signature"),
-        pytest.param(delta_frame("a").replace(b'"text":', b'"thinking":'), id="the wrong field"),
-        pytest.param(delta_frame("a").replace(b'"a"}', b'"a","b":1}'), id="one more field"),
-        pytest.param(delta_frame("a").replace(b'"a"}', b'"a"},"b":1'), id="one more outside"),
-        pytest.param(delta_frame("a").replace(b'"a"', b"null"), id="no string"),
-        pytest.param(delta_frame("a").replace(b":0,", b":-1,"), id="a negative index"),
-        pytest.param(delta_frame("a").replace(b":0,", b':"0",'), id="a textual index"),
-        pytest.param(delta_frame("a") + PING, id="two frames"),
-    ],
-)
-def test_the_fast_path_leaves_all_else_to_the_parser(frame):
-    assert ServerSentEvents().plain_delta(frame) is None
-
-
 # Writing
 
 
@@ -375,13 +254,3 @@ def test_what_is_written_is_read_the_same(data):
 def test_json_is_written_as_the_api_writes_it():
     assert to_json({"a": "é🙂", "b": [1, None]}) == '{"a":"é🙂","b":[1,null]}'.encode()
     assert to_json("\ud83d é") == b'"\\ud83d \\u00e9"'
-
-
-def test_a_written_delta_takes_the_fast_path_again():
-    data = {
-        "type": "content_block_delta",
-        "index": 2,
-        "delta": {"type": "text_delta", "text": "é🙂"},
-    }
-    plain = ServerSentEvents().plain_delta(ServerSentEvents().encode("content_block_delta", data))
-    assert plain == (b"2", b"text_delta", "é🙂".encode())

@@ -108,8 +108,7 @@ def result_block(index: int, of: int, kind: str = "web_search_tool_result") -> l
 
 def take(splice: Splice, frame: bytes) -> bytes:
     """As the machine reads: plain deltas the short way, the rest taken apart."""
-    plain = SSE.plain_delta(frame)
-    piece = splice.plain_delta(plain, frame) if plain is not None else None
+    piece = splice.plain_delta(frame)
     if piece is None:
         event = SSE.decode(frame)
         assert event is not None

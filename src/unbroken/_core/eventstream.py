@@ -72,10 +72,6 @@ class EventStream:
         """Tell a plain delta by its shape alone: base64 shows none."""
         return None
 
-    def another(self, frame: bytes) -> bytes | None:  # noqa: ARG002
-        """None: base64 shows no plain deltas."""
-        return None
-
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event of the Messages API.
 

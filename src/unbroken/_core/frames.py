@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FRAME",
+    "TEXT_AND_END",
     "Event",
     "FrameError",
     "Framing",
@@ -39,9 +40,18 @@ class Event(NamedTuple):
     frame: bytes
 
 
-PlainDelta = tuple[bytes, bytes, bytes]
-"""A delta of text, thinking or tool input that was not parsed: as they stand in the JSON, the
-index of its content block, its type, and its string with the escapes."""
+class PlainDelta(NamedTuple):
+    """A delta of text, thinking or tool input that was not parsed.
+
+    Attributes:
+        before: The frame up to its string.
+        block_index: The index of its content block, as it stands in the JSON.
+        kind: Its type.
+    """
+
+    before: bytes
+    block_index: bytes
+    kind: bytes
 
 
 class Framing(Protocol):
@@ -55,12 +65,6 @@ class Framing(Protocol):
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
-
-    def another(self, frame: bytes) -> bytes | None:
-        """The text, as it stands in the JSON, of a frame that is a plain delta like the last one.
-
-        None if it is none, or differs in more than its text.
-        """
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event (a comment, say).
@@ -78,16 +82,19 @@ _FRAME = re.compile(rb"(?s:.*?)(?:" + _END.pattern + rb")")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
 
-# The rest of a plain delta: the inside of a JSON string, by its grammar, and what closes it all.
-_TEXT_AND_END = re.compile(
-    rb'([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)" *\} *\} *\n\n'
-)
+# With `*+`, nothing is tried a second time.
+_UNESCAPED = rb'[^"\\\x00-\x1f]*+'
+_ESCAPED = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+TEXT_AND_END = rb'(?!")(%b(?:%b%b)*+)" *+\} *+\} *+\n\n' % (_UNESCAPED, _ESCAPED, _UNESCAPED)
+"""The rest of a plain delta: the inside of a JSON string that is not empty, by its grammar, and
+what closes it all, with the spaces that the API pads its events with."""
+
 # What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
     rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
-    rb'|"(input_json_delta)", ?"partial_json"): ?"' + _TEXT_AND_END.pattern
+    rb'|"(input_json_delta)", ?"partial_json"): ?"' + TEXT_AND_END
 )
 
 
@@ -101,8 +108,6 @@ class ServerSentEvents:
     def __init__(self) -> None:
         self._rest = bytearray()
         self.pending = False
-        # What the last plain delta says before its text.
-        self._before, self._block, self._kind = b"\n", b"", b""
 
     def split(self, data: bytes) -> list[bytes]:
         """Take in bytes, and return the frames that they complete, each with its blank line."""
@@ -121,25 +126,11 @@ class ServerSentEvents:
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
         """Tell a plain delta by its shape alone; None if the frame must be parsed."""
-        text = self.another(frame)
-        if text is not None:
-            return self._block, self._kind, text
         match = _PLAIN_DELTA.fullmatch(frame)
-        if match is None or not _is_utf8(frame):
-            return None
-        self._before = frame[: match.start(5)]
-        self._block, self._kind = match[1], match[2] or match[3] or match[4]
-        return self._block, self._kind, match[5]
-
-    def another(self, frame: bytes) -> bytes | None:
-        """The text of a plain delta that differs in nothing else from the last one."""
-        if not frame.startswith(self._before):
-            return None
-        match = _TEXT_AND_END.fullmatch(frame, len(self._before))
         if match is None:
             return None
-        text = match[1]
-        return text if text.isascii() or _is_utf8(text) else None
+        kind = match[2] or match[3] or match[4]
+        return PlainDelta(frame[: match.start(5)], match[1], kind)
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it holds no data: comments, say."""
@@ -182,11 +173,3 @@ def _fields(frame: bytes) -> tuple[str | None, bytes]:
     if not known and frame.strip():
         raise FrameError("lines that are no fields of an event")
     return name, b"\n".join(data)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -159,18 +159,15 @@ class Recovery:
         framing, splice = self._framing, self.splice
         assert framing is not None and splice is not None  # noqa: PT018  # once an event
         run = splice.run
-        if run is not None and not framing.pending and (text := framing.another(data)):
-            # Nearly always it is one more delta like the last: this is what the caller pays.
-            self._last_event = now
-            out = run.add(text, data)
-            progressed = bool(out)
-        else:
+        # Nearly always it is one more delta like the last: this is what the caller pays.
+        out = None if run is None or framing.pending else run.add(data)
+        if out is None:
             out = self._read(data, now)
-            progressed, splice.progressed = splice.progressed, False
-        if progressed:
-            self._fresh = now
-            if self.call.first is not None:
-                self._progress()
+            self._progress(now)
+        else:
+            self._last_event = now
+            if out:
+                self._fresh = now
         if now >= self._alarm and self.call.phase is Phase.READING:
             out += self._watch(now)
         return out
@@ -250,8 +247,7 @@ class Recovery:
         out: list[bytes] = []
         try:
             for frame in self._framing.split(data):
-                delta = self._framing.plain_delta(frame)
-                piece = None if delta is None else self.splice.plain_delta(delta, frame)
+                piece = self.splice.plain_delta(frame)
                 if piece is None:
                     piece = self._take(frame, now)
                 else:
@@ -288,8 +284,12 @@ class Recovery:
         self.call.succeeded(now)
         return piece
 
-    def _progress(self) -> None:
+    def _progress(self, now: float) -> None:
         """Tell the call when the caller last got something new."""
+        assert self.splice is not None
+        if self.splice.progressed:
+            self.splice.progressed = False
+            self._fresh = now
         if self._fresh is None:
             return
         missed = self.call.first is not None
@@ -370,10 +370,7 @@ class Recovery:
     def _close_books(self, now: float) -> None:
         """Write down what the attempt brought."""
         assert self.splice is not None
-        if self.splice.progressed:
-            self.splice.progressed = False
-            self._fresh = now
-        self._progress()
+        self._progress(now)
         usage = self.splice.usage
         self.call.note(received_chars=self.splice.received_chars(), usage=usage.billed())
 

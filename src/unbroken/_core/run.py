@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
+
+from unbroken._core.frames import TEXT_AND_END
 
 if TYPE_CHECKING:
     from unbroken._core.blocks import Block
+    from unbroken._core.frames import PlainDelta
     from unbroken._core.held import Held
 
 __all__ = ["Run"]
@@ -16,26 +20,30 @@ class Run:
     """Deltas of one block and one kind, taken in without being parsed.
 
     Args:
+        delta: The first of them, which is yet to be added.
         block: The block that they add to.
-        kind: Their type, as it stands in the JSON.
         held: Where their frames wait; None if the caller gets each as it comes.
     """
 
-    __slots__ = ("_begin", "_held", "_text", "kind")
+    __slots__ = ("_held", "_match", "_size", "_text")
 
-    def __init__(self, block: Block, kind: bytes, held: Held | None) -> None:
-        self.kind = kind
+    def __init__(self, delta: PlainDelta, block: Block, held: Held | None) -> None:
+        self._match = re.compile(re.escape(delta.before) + TEXT_AND_END).fullmatch
         self._held = held
-        self._text = block.tail(kind.decode())
-        self._begin = len(self._text)
+        self._text = block.tail(delta.kind.decode())
+        self._size = len(self._text)
 
-    def add(self, text: bytes, frame: bytes) -> bytes:
-        """Take in one more delta, and return what the caller gets for it.
-
-        Args:
-            text: Its text, as it stands in the JSON.
-            frame: The frame that it came in.
-        """
+    def add(self, frame: bytes) -> bytes | None:
+        """Take in one more delta, and return what the caller gets for it; None if it is none."""
+        match = self._match(frame)
+        if match is None:
+            return None
+        text = match[1]
+        if not text.isascii():
+            try:
+                text.decode()
+            except UnicodeDecodeError:
+                return None
         self._text += text
         if self._held is None:
             return frame
@@ -44,4 +52,4 @@ class Run:
 
     def chars(self) -> int:
         """How many characters came: counted at once, as it would be slow for each delta."""
-        return len(json.loads(b'"%s"' % self._text[self._begin :]))
+        return len(json.loads(b'"%s"' % self._text[self._size :]))

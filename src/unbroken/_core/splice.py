@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
-from unbroken._core.frames import Event, FrameError, Framing, PlainDelta
+from unbroken._core.frames import Event, FrameError, Framing
 from unbroken._core.held import HeldBlocks
 from unbroken._core.run import Run
 from unbroken._core.usage import AttemptUsage, logical, unfinished
@@ -107,18 +107,23 @@ class Splice:
 
     # What comes
 
-    def plain_delta(self, delta: PlainDelta, frame: bytes) -> bytes | None:
+    def plain_delta(self, frame: bytes) -> bytes | None:
         """Take in a plain delta as it came; None if it must be taken apart."""
-        index, kind, text = delta
-        block = self._plain_block
-        if block is None or index != self._plain_index or not text:
-            return None
-        if self.run is None or kind != self.run.kind:
-            self._end_run()
-            self.run = Run(block, kind, self._held.last(block))
-        out = self.run.add(text, frame)
-        self.progressed = self.progressed or bool(out)
+        out = None if self.run is None else self.run.add(frame)
+        if out is None:
+            out = self._begin_run(frame)
+        if out:
+            self.progressed = True
         return out
+
+    def _begin_run(self, frame: bytes) -> bytes | None:
+        block = self._plain_block
+        delta = None if block is None else self._framing.plain_delta(frame)
+        if block is None or delta is None or delta.block_index != self._plain_index:
+            return None
+        self._end_run()
+        self.run = Run(delta, block, self._held.last(block))
+        return self.run.add(frame)
 
     def _end_run(self) -> None:
         if self.run is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase
@@ -32,6 +32,10 @@ class AsyncDriver:
         observer: Is told what happens.
     """
 
+    # Once a stream was opened:
+    _recovery: Recovery
+    _chunks: AsyncIterator[bytes]
+
     def __init__(
         self, machine: Machine, door: AsyncDoor, clock: AsyncClock, observer: AsyncObserver
     ) -> None:
@@ -43,7 +47,6 @@ class AsyncDriver:
         self._closing = False
         self._reading = False
         self._told_loss = False
-        self._chunks: AsyncIterator[bytes] | None = None
         self.upstream: AsyncUpstream | None = None
         """The response that is being read, or was returned last."""
 
@@ -58,42 +61,58 @@ class AsyncDriver:
             raise
         return call.phase
 
-    async def read(self) -> bytes | None:
-        """The next bytes for the caller; None at the end."""
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next bytes for the caller."""
         call = self._machine.call
         out = b""
+        self._reading = True  # and then look at `_closing`: close() does it the other way round
         try:
-            if call.events:
-                await self._tell()
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if call.phase is _READING:
-                    out = await self._read_chunk()
-                elif call.phase is Phase.COMPLETE:
-                    await self._drain()
-                    return None
-                elif call.phase is Phase.LOST:
-                    return self._lose()
+                if call.phase is not _READING:
+                    out = await self._move_on()
+                    continue
+                try:
+                    chunk = await anext(self._chunks)
+                except Exception as error:  # noqa: BLE001  # the door tells what it means
+                    out = self._broke(error)
                 else:
-                    await self._step()
-        except BaseException:
-            await self.close()
+                    out = self._recovery.receive(chunk, self._clock.now())
+                if call.events and call.phase is _READING:
+                    await self._tell()  # how it ended is told when the caller has had what came
+        except StopAsyncIteration:
             raise
+        except BaseException:
+            self._closing = True
+            raise
+        finally:
+            self._reading = False
+            if self._closing:
+                await self.close()
         return out
 
     async def close(self) -> None:
-        """End the call, whatever it is doing, and close its connection; from any task."""
+        """End the call, and close its connection; from any task.
+
+        Where somebody reads, that is woken up, and ends the call itself: nobody else touches the
+        machine in the meantime.
+        """
         self._closing = True
         self._interrupt.set()
-        self._machine.close(self._clock.now())
+        if not self._reading:
+            self._machine.close(self._clock.now())
         upstream = self.upstream
         try:
             if upstream is not None and not (self._reading and upstream.shares_connection):
                 self.upstream = None
                 await upstream.abort()
         finally:
-            await self._tell()
+            if not self._reading:
+                await self._tell()
 
     def elapsed(self) -> float:
         """Seconds since the call began."""
@@ -103,8 +122,7 @@ class AsyncDriver:
         call = self._machine.call
         if call.phase is Phase.WAITING:
             await self._clock.sleep(call.wait, self._interrupt)
-            if not self._closing:
-                call.waited()
+            call.waited()
             return
         self._machine.begin(self._clock.now())
         await self._tell()
@@ -119,10 +137,8 @@ class AsyncDriver:
             self._chunks = upstream.chunks()
             call.note(status=upstream.status, request_id=upstream.request_id)
             loss = upstream.loss
-        now = self._clock.now()
-        if not self._closing:
-            self._take_in(loss, now)
-        if self._closing or loss is not None:
+        self._take_in(loss, self._clock.now())
+        if loss is not None:
             await self._release()
         await self._tell()
 
@@ -139,58 +155,47 @@ class AsyncDriver:
             machine.failed(loss, now)
         elif isinstance(machine, Recovery) and upstream is not None and upstream.streams:
             machine.opened(upstream.framing, now)
+            self._recovery = machine
         else:
             machine.call.succeeded(now)
 
-    async def _read_chunk(self) -> bytes:
-        machine, call = self._machine, self._machine.call
-        assert isinstance(machine, Recovery)
-        loss = None
-        chunk: bytes | None = None
-        self._reading = True  # and then look at `_closing`: close() does it the other way round
-        try:
-            if self._chunks is not None and not self._closing:
-                chunk = await anext(self._chunks, None)
-        except Exception as error:
-            if self._closing:
-                raise self._door.closed() from error
-            loss = self._door.loss(error)
-        finally:
-            self._reading = False
-        now = self._clock.now()
+    def _broke(self, error: Exception) -> bytes:
+        """The body ended, or its connection broke."""
         if self._closing:
-            return b""
-        if chunk is not None:
-            out = machine.receive(chunk, now)
-        elif loss is not None:
-            out = machine.broke(loss, now)
-        else:
-            out = machine.ended(now)
-        if call.events:  # without one, nothing has ended
-            if call.phase in (Phase.WAITING, Phase.LOST):
-                await self._release()
-            if call.phase is Phase.READING or not out:
-                await self._tell()  # how it ended is told when the caller has had what came
-        return out
+            raise self._door.closed() from error
+        now = self._clock.now()
+        if isinstance(error, StopAsyncIteration):
+            return self._recovery.ended(now)
+        return self._recovery.broke(self._door.loss(error), now)
+
+    async def _move_on(self) -> bytes:
+        """Do what is to be done when there is nothing to read."""
+        await self._tell()
+        phase = self._machine.call.phase
+        if phase is Phase.COMPLETE:
+            await self._drain()
+            raise StopAsyncIteration
+        await self._release()
+        if phase is Phase.LOST:
+            return self._lose()
+        await self._step()
+        return b""
 
     async def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        chunks, self._chunks = self._chunks, None
-        if chunks is not None:
-            with suppress(Exception):  # the message is whole, whatever the connection is
-                await anext(chunks, None)
+        with suppress(Exception):  # the message is whole, whatever the connection is
+            await anext(self._chunks, None)
         await self._release()
 
-    def _lose(self) -> bytes | None:
+    def _lose(self) -> bytes:
         """Tell the caller once how the call was lost."""
         if self._told_loss:
-            return None
+            raise StopAsyncIteration
         self._told_loss = True
         return self._door.surface(self._machine.call)
 
     async def _release(self) -> None:
         upstream, self.upstream = self.upstream, None
-        self._chunks = None
         if upstream is not None:
             await upstream.close()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import weakref
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
@@ -30,14 +30,8 @@ class Body:
         """Tell this response, in the end, how long the call took."""
         self._response = weakref.ref(response)
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        chunk = self._driver.read()
-        if chunk is None:
-            raise StopIteration
-        return chunk
+    def __iter__(self) -> Iterator[bytes]:
+        return self._driver
 
     def close(self) -> None:
         """End the call, and close its connection."""
@@ -65,14 +59,8 @@ class AsyncBody:
         """Tell this response, in the end, how long the call took."""
         self._response = weakref.ref(response)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._driver.read()
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._driver
 
     async def aclose(self) -> None:
         """End the call, and close its connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase
@@ -33,6 +33,10 @@ class Driver:
         observer: Is told what happens.
     """
 
+    # Once a stream was opened:
+    _recovery: Recovery
+    _chunks: Iterator[bytes]
+
     def __init__(self, machine: Machine, door: Door, clock: Clock, observer: Observer) -> None:
         self._machine = machine
         self._door = door
@@ -43,7 +47,6 @@ class Driver:
         self._closing = False
         self._reading = False
         self._told_loss = False
-        self._chunks: Iterator[bytes] | None = None
         self.upstream: Upstream | None = None
         """The response that is being read, or was returned last."""
 
@@ -58,43 +61,59 @@ class Driver:
             raise
         return call.phase
 
-    def read(self) -> bytes | None:
-        """The next bytes for the caller; None at the end."""
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes for the caller."""
         call = self._machine.call
         out = b""
+        self._reading = True  # and then look at `_closing`: close() does it the other way round
         try:
-            if call.events:
-                self._tell()
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if call.phase is _READING:
-                    out = self._read_chunk()
-                elif call.phase is Phase.COMPLETE:
-                    self._drain()
-                    return None
-                elif call.phase is Phase.LOST:
-                    return self._lose()
+                if call.phase is not _READING:
+                    out = self._move_on()
+                    continue
+                try:
+                    chunk = next(self._chunks)
+                except Exception as error:  # noqa: BLE001  # the door tells what it means
+                    out = self._broke(error)
                 else:
-                    self._step()
-        except BaseException:
-            self.close()
+                    out = self._recovery.receive(chunk, self._clock.now())
+                if call.events and call.phase is _READING:
+                    self._tell()  # how it ended is told when the caller has had what came
+        except StopIteration:
             raise
+        except BaseException:
+            self._closing = True
+            raise
+        finally:
+            self._reading = False
+            if self._closing:
+                self.close()
         return out
 
     def close(self) -> None:
-        """End the call, whatever it is doing, and close its connection; from any thread."""
+        """End the call, and close its connection; from any thread.
+
+        Where somebody reads, that is woken up, and ends the call itself: nobody else touches the
+        machine in the meantime.
+        """
         self._closing = True
         self._interrupt.set()
-        with self._lock:
-            self._machine.close(self._clock.now())
+        if not self._reading:
+            with self._lock:
+                self._machine.close(self._clock.now())
         upstream = self.upstream
         try:
             if upstream is not None and not (self._reading and upstream.shares_connection):
                 self.upstream = None
                 upstream.abort()
         finally:
-            self._tell()
+            if not self._reading:
+                self._tell()
 
     def elapsed(self) -> float:
         """Seconds since the call began."""
@@ -104,9 +123,7 @@ class Driver:
         call = self._machine.call
         if call.phase is Phase.WAITING:
             self._clock.sleep(call.wait, self._interrupt)
-            with self._lock:
-                if not self._closing:
-                    call.waited()
+            call.waited()
             return
         self._machine.begin(self._clock.now())
         self._tell()
@@ -121,11 +138,8 @@ class Driver:
             self._chunks = upstream.chunks()
             call.note(status=upstream.status, request_id=upstream.request_id)
             loss = upstream.loss
-        with self._lock:
-            now = self._clock.now()
-            if not self._closing:
-                self._take_in(loss, now)
-        if self._closing or loss is not None:
+        self._take_in(loss, self._clock.now())
+        if loss is not None:
             self._release()
         self._tell()
 
@@ -135,59 +149,47 @@ class Driver:
             machine.failed(loss, now)
         elif isinstance(machine, Recovery) and upstream is not None and upstream.streams:
             machine.opened(upstream.framing, now)
+            self._recovery = machine
         else:
             machine.call.succeeded(now)
 
-    def _read_chunk(self) -> bytes:
-        machine, call = self._machine, self._machine.call
-        assert isinstance(machine, Recovery)
-        loss = None
-        chunk: bytes | None = None
-        self._reading = True  # and then look at `_closing`: close() does it the other way round
-        try:
-            if self._chunks is not None and not self._closing:
-                chunk = next(self._chunks, None)
-        except Exception as error:
-            if self._closing:
-                raise self._door.closed() from error
-            loss = self._door.loss(error)
-        finally:
-            self._reading = False
-        with self._lock:
-            now = self._clock.now()
-            if self._closing:
-                return b""
-            if chunk is not None:
-                out = machine.receive(chunk, now)
-            elif loss is not None:
-                out = machine.broke(loss, now)
-            else:
-                out = machine.ended(now)
-        if call.events:  # without one, nothing has ended
-            if call.phase in (Phase.WAITING, Phase.LOST):
-                self._release()
-            if call.phase is Phase.READING or not out:
-                self._tell()  # how it ended is told when the caller has had what came
-        return out
+    def _broke(self, error: Exception) -> bytes:
+        """The body ended, or its connection broke."""
+        if self._closing:
+            raise self._door.closed() from error
+        now = self._clock.now()
+        if isinstance(error, StopIteration):
+            return self._recovery.ended(now)
+        return self._recovery.broke(self._door.loss(error), now)
+
+    def _move_on(self) -> bytes:
+        """Do what is to be done when there is nothing to read."""
+        self._tell()
+        phase = self._machine.call.phase
+        if phase is Phase.COMPLETE:
+            self._drain()
+            raise StopIteration
+        self._release()
+        if phase is Phase.LOST:
+            return self._lose()
+        self._step()
+        return b""
 
     def _drain(self) -> None:
         """Look once for the end of the body, so that its connection can be used again."""
-        chunks, self._chunks = self._chunks, None
-        if chunks is not None:
-            with suppress(Exception):  # the message is whole, whatever the connection is
-                next(chunks, None)
+        with suppress(Exception):  # the message is whole, whatever the connection is
+            next(self._chunks, None)
         self._release()
 
-    def _lose(self) -> bytes | None:
+    def _lose(self) -> bytes:
         """Tell the caller once how the call was lost."""
         if self._told_loss:
-            return None
+            raise StopIteration
         self._told_loss = True
         return self._door.surface(self._machine.call)
 
     def _release(self) -> None:
         upstream, self.upstream = self.upstream, None
-        self._chunks = None
         if upstream is not None:
             upstream.close()
 

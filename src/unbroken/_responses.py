@@ -1,0 +1,121 @@
+"""Responses of our own making, of the library that the client or the transport stands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unbroken._http import joined_class, library_of, sdk_library
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from types import ModuleType
+
+    from httpx2 import Response
+
+    from unbroken.errors import StreamInterrupted
+else:
+    Response = object  # `joined_class` adds that of the library
+
+__all__ = ["raising_response", "spliced_response"]
+
+
+class SplicedResponse(Response):
+    """Passes on what its body brings: the library's decoders have nothing left to undo."""
+
+    stream: Any
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The bytes of the body."""
+        if chunk_size is not None or self.is_stream_consumed or self.is_closed:
+            yield from super().iter_bytes(chunk_size)
+            return
+        self.is_stream_consumed = True
+        try:
+            yield from self.stream
+        except library_of(self).RequestError as error:
+            error.request = self.request
+            raise
+        finally:
+            self.close()
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+        """The bytes of the body."""
+        if chunk_size is not None or self.is_stream_consumed or self.is_closed:
+            async for chunk in super().aiter_bytes(chunk_size):
+                yield chunk
+            return
+        self.is_stream_consumed = True
+        try:
+            async for chunk in self.stream:
+                yield chunk
+        except library_of(self).RequestError as error:
+            error.request = self.request
+            raise
+        finally:
+            await self.aclose()
+
+
+def spliced_response(response: Any, body: type, driver: Any, extensions: dict[str, Any]) -> Any:
+    """A response like this one, whose body is read through a driver.
+
+    Args:
+        response: The response whose status and headers the caller gets to see.
+        body: The class of the body, made from a driver.
+        driver: What reads it.
+        extensions: What to add to the response's extensions.
+    """
+    headers = [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+    ]
+    return joined_class(SplicedResponse, type(response))(
+        response.status_code,
+        headers=headers,
+        stream=_body(library_of(response), body, driver),
+        request=response.request,
+        extensions={**response.extensions, **extensions},
+    )
+
+
+class _Raising:
+    """A body that cannot be read, for threads and for tasks."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _AsyncRaising:
+    """A body that cannot be read, for tasks."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise self._error
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def raising_response(error: StreamInterrupted, *, is_async: bool) -> Any:
+    """A response that an outer retry loop leaves alone, and that raises when it is read."""
+    library = sdk_library()
+    return library.Response(
+        503,
+        headers={"x-should-retry": "false"},
+        stream=_body(library, _AsyncRaising if is_async else _Raising, error),
+        request=error.request,
+    )
+
+
+def _body(library: ModuleType, body: type, *args: Any) -> Any:
+    is_async = hasattr(body, "__aiter__")
+    base = library.AsyncByteStream if is_async else library.SyncByteStream
+    return joined_class(body, base)(*args)

@@ -1,0 +1,206 @@
+"""What takes the short way says the same as what is parsed, and all else does not take it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from unbroken._core.blocks import Block
+from unbroken._core.frames import ServerSentEvents
+from unbroken._core.held import Held
+from unbroken._core.run import Run
+
+SSE = ServerSentEvents()
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+KINDS = ("text", "thinking", "input_json")
+
+
+def delta_frame(
+    text: str, *, kind: str = "text", index: int = 0, ensure_ascii: bool = False
+) -> bytes:
+    field = {"input_json": "partial_json"}.get(kind, kind)
+    data = {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": f"{kind}_delta", field: text},
+    }
+    return b"event: content_block_delta\ndata: %s\n\n" % json.dumps(
+        data, ensure_ascii=ensure_ascii, separators=(",", ":")
+    ).encode("utf-8", "surrogatepass")
+
+
+def begun(frame: bytes) -> tuple[Run, Block] | None:
+    """A run that begins with this frame, and its block; None if that is no plain delta."""
+    delta = SSE.plain_delta(frame)
+    if delta is None:
+        return None
+    block = Block({"type": "text", "text": ""})
+    run = Run(delta, block, None)
+    return None if run.add(frame) is None else (run, block)
+
+
+def parsed(frame: bytes) -> Any:
+    event = SSE.decode(frame)
+    assert event is not None
+    return event.data
+
+
+@given(
+    # Surrogates, too: a service may escape half a character.
+    text=st.text(st.characters(codec=None, exclude_categories=())),
+    kind=st.sampled_from(KINDS),
+    index=st.integers(0, 10**6),
+    ensure_ascii=st.booleans(),
+)
+@example(text='"\\/\b\f\n\r\t\x00\x1f\x7f', kind="text", index=0, ensure_ascii=False)
+@example(text="\ud83d", kind="text", index=0, ensure_ascii=True)
+@example(text="\ud83d", kind="text", index=0, ensure_ascii=False)
+@example(text="\u2028", kind="text", index=3, ensure_ascii=False)
+@settings(deadline=None)
+def test_what_takes_the_short_way_is_what_json_says(text, kind, index, ensure_ascii):
+    frame = delta_frame(text, kind=kind, index=index, ensure_ascii=ensure_ascii)
+    run = begun(frame)
+    half = any("\ud800" <= c <= "\udfff" for c in text)
+    # UTF-8 does not allow halves, so the parser has to settle that; and nothing is no delta.
+    if (half and not ensure_ascii) or not text:
+        assert run is None
+        return
+    assert run is not None
+    delta = SSE.plain_delta(frame)
+    assert delta is not None
+    event = parsed(frame)
+    assert int(delta.block_index) == event["index"] == index
+    assert run[1].deltas() == [event["delta"]]
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8")), min_size=1),
+    st.lists(st.booleans(), min_size=1),
+    st.lists(st.integers(0, 9), min_size=1),
+)
+@settings(deadline=None)
+def test_a_run_takes_what_differs_in_its_text_alone(texts, escaped, padding):
+    run = begun(delta_frame("x"))
+    assert run is not None
+    for number, text in enumerate(texts):
+        frame = delta_frame(text, ensure_ascii=escaped[number % len(escaped)])
+        frame = frame.replace(b"}}\n", b"}%*s}\n" % (padding[number % len(padding)], b""))
+        assert run[0].add(frame) == (frame if text else None)
+    assert run[1].text() == "x" + "".join(texts)
+    assert run[0].chars() == len("x" + "".join(texts))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(PING, id="another event"),
+        pytest.param(delta_frame("b", index=1), id="another block"),
+        pytest.param(delta_frame("b", index=10), id="a block whose number begins the same"),
+        pytest.param(delta_frame("b", kind="thinking"), id="another kind"),
+        pytest.param(delta_frame("b").replace(b":", b": "), id="written otherwise"),
+        pytest.param(delta_frame("b").replace(b"b", b"\xff"), id="no UTF-8"),
+        pytest.param(delta_frame("b")[:-1], id="half a frame"),
+        pytest.param(delta_frame("b") * 2, id="two frames"),
+        pytest.param(delta_frame(""), id="nothing"),
+    ],
+)
+def test_a_run_leaves_alone_what_is_anything_else(frame):
+    run = begun(delta_frame("a"))
+    assert run is not None
+    assert run[0].add(frame) is None
+    assert run[1].text() == "a"
+    assert run[0].chars() == 1
+
+
+def test_frames_of_a_run_wait_with_their_block():
+    delta = SSE.plain_delta(delta_frame("a", kind="thinking"))
+    assert delta is not None
+    block = Block({"type": "thinking", "thinking": ""})
+    held = Held(block, 0)
+    run = Run(delta, block, held)
+    frames = [delta_frame(text, kind="thinking") for text in ("a", "b")]
+    assert [run.add(frame) for frame in frames] == [b"", b""]
+    assert held.frames == frames
+
+
+@given(st.binary())
+@settings(deadline=None, max_examples=400)
+@example(b"\xc3\x28")
+@example(b"\xed\xa0\x80")
+@example(b"\\u12")
+@example(b"\\x41")
+@example(b"\x00")
+@example(b'","x":"')
+@example(b'"}}\n\nevent: ')
+def test_a_string_that_json_refuses_does_not_take_the_short_way(inside):
+    frame = (
+        b"event: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":0,"delta":'
+        b'{"type":"text_delta","text":"%s"}}\n\n'
+    ) % inside
+    run = begun(frame)
+    if run is None:
+        return
+    assert parsed(frame) == {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": run[1].text()},
+    }
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(
+            b"event: content_block_delta\n"
+            b'data: {"type": "content_block_delta", "index": 1, '
+            b'"delta": {"type": "text_delta", "text": "a"}}\n\n',
+            id="spaces after colons and commas",
+        ),
+        pytest.param(
+            b"event: content_block_delta\n"
+            b'data: {"type":"content_block_delta","index":1,'
+            b'"delta":{"type":"text_delta","text":"a"}   }\n\n',
+            id="the padding of the API",
+        ),
+    ],
+)
+def test_there_are_other_ways_to_write_the_same(frame):
+    run = begun(frame)
+    assert run is not None
+    assert run[1].deltas() == [{"type": "text_delta", "text": "a"}]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(PING, id="another event"),
+        pytest.param(delta_frame("a")[:-1], id="no blank line"),
+        pytest.param(delta_frame("a").replace(b"\n", b"\r\n"), id="CRLF"),
+        pytest.param(b": hello\n" + delta_frame("a"), id="a comment before it"),
+        pytest.param(delta_frame("a").replace(b"event: content_block_delta\n", b""), id="unnamed"),
+        pytest.param(delta_frame("a").replace(b"event: content", b"event: discontent"), id="name"),
+        pytest.param(delta_frame("a", kind="signature"), id="a signature"),
+        pytest.param(delta_frame("a").replace(b'"text":', b'"thinking":'), id="the wrong field"),
+        pytest.param(delta_frame("a").replace(b'"a"}', b'"a","b":1}'), id="one more field"),
+        pytest.param(delta_frame("a").replace(b'"a"}', b'"a"},"b":1'), id="one more outside"),
+        pytest.param(delta_frame("a").replace(b'"a"', b"null"), id="no string"),
+        pytest.param(delta_frame("a").replace(b":0,", b":-1,"), id="a negative index"),
+        pytest.param(delta_frame("a").replace(b":0,", b':"0",'), id="a textual index"),
+        pytest.param(delta_frame("a") + PING, id="two frames"),
+    ],
+)
+def test_all_else_is_left_to_the_parser(frame):
+    assert begun(frame) is None
+
+
+def test_what_is_written_takes_the_short_way_again():
+    delta = {"type": "text_delta", "text": "é🙂"}
+    data = {"type": "content_block_delta", "index": 2, "delta": delta}
+    run = begun(SSE.encode("content_block_delta", data))
+    assert run is not None
+    assert run[1].deltas() == [delta]
