@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from unbroken._core.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.run import Run
 
 __all__ = ["Machine", "Recovery", "Retrying"]
 
@@ -122,6 +123,7 @@ class Recovery:
         self._last_event = now
         self._alarm = -math.inf
         self._framing: Framing | None = None
+        self._run: Run | None = None  # what the next bytes may add to
         self._fresh: float | None = None  # when the caller got something new, if not told yet
         self._kept = 0  # characters that the caller had when the last attempt was cut
         self._cut: tuple[int, int] | None = None  # the last attempt that began, and its input
@@ -151,19 +153,16 @@ class Recovery:
         # The request was sent: its body and the seam hold texts that may be long.
         self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
         self._had = [(block, block.size()) for block in self.splice.blocks]
+        self._run = None
         self._last_event = now
         self._alarm = -math.inf
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take in bytes of the body, and return what the caller gets for them."""
-        framing, splice = self._framing, self.splice
-        assert framing is not None and splice is not None  # noqa: PT018  # once an event
-        run = splice.run
         # Nearly always it is one more delta like the last: this is what the caller pays.
-        out = None if run is None or framing.pending else run.add(data)
+        out = None if self._run is None else self._run.add(data)
         if out is None:
             out = self._read(data, now)
-            self._progress(now)
         else:
             self._last_event = now
             if out:
@@ -259,6 +258,8 @@ class Recovery:
             out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
         except SeamError as error:
             out.append(self._missed(error, now))
+        self._progress(now)
+        self._run = None if self._framing.pending else self.splice.run
         return b"".join(out)
 
     def _take(self, frame: bytes, now: float) -> bytes:

@@ -25,20 +25,22 @@ class Run:
         held: Where their frames wait; None if the caller gets each as it comes.
     """
 
-    __slots__ = ("_held", "_match", "_size", "_text")
+    __slots__ = ("_held", "_size", "_text", "_texts_in")
 
     def __init__(self, delta: PlainDelta, block: Block, held: Held | None) -> None:
-        self._match = re.compile(re.escape(delta.before) + TEXT_AND_END).fullmatch
+        # `findall` gives the text itself, without an object for the match.
+        pattern = rb"\A" + re.escape(delta.before) + TEXT_AND_END + rb"\Z"
+        self._texts_in = re.compile(pattern).findall
         self._held = held
         self._text = block.tail(delta.kind.decode())
         self._size = len(self._text)
 
     def add(self, frame: bytes) -> bytes | None:
         """Take in one more delta, and return what the caller gets for it; None if it is none."""
-        match = self._match(frame)
-        if match is None:
+        texts = self._texts_in(frame)
+        if not texts:
             return None
-        text = match[1]
+        text = texts[0]
         if not text.isascii():
             try:
                 text.decode()
