@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from unbroken import _http, _sdk
 from unbroken._core.call import Loss
 from unbroken._core.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.frames import Framing, ServerSentEvents
+from unbroken._core.frames import Framing, ServerSentEvents, from_json
 from unbroken._core.recovery import Machine, Recovery, Retrying
 from unbroken._report import EXTENSION, Reporter
 
@@ -213,7 +212,7 @@ class HttpCall:
         if not http.is_success:
             return _http.http_loss(http, body, self._clock.wall())
         try:
-            message = json.loads(body)
+            message = from_json(body)
         except ValueError as error:
             return Loss(
                 Failure(FailureKind.DROPPED, "the body is no JSON", http.status_code), error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import anthropic
 
 from unbroken import _http
 from unbroken._core.failures import FailureKind
-from unbroken._core.frames import to_json
+from unbroken._core.frames import from_json, to_json
 from unbroken._door import (
     CONNECTION,
     Ask,
@@ -69,7 +68,7 @@ def ask_of(request: Any) -> Ask | None:
 
 def _json_object(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(content)
+        body = from_json(content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
@@ -173,7 +172,7 @@ class _TransportCall(HttpCall):
             content: bytes = self._request.content
             return content
         body = dict(plan.body)
-        if "model" not in json.loads(self._request.content):
+        if "model" not in from_json(self._request.content):
             body.pop("model", None)
         return to_json(body)
 

@@ -42,3 +42,11 @@ def test_an_earlier_block_is_one_of_its_own(before, after):
     for delta in after:
         earlier.add(delta)
     assert block.content() == filled(before).content()
+
+
+def test_tool_input_that_is_nested_too_deep_is_no_input():
+    block = Block({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {}})
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    block.add({"type": "input_json_delta", "partial_json": deep})
+    assert not block.valid_input()
+    assert block.content()["input"] == {}

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unbroken._core import frames
-from unbroken._core.frames import FrameError, ServerSentEvents, to_json
+from unbroken._core.frames import FrameError, ServerSentEvents, from_json, to_json
 
 if TYPE_CHECKING:
     from unbroken._core.frames import Event
@@ -254,3 +254,18 @@ def test_what_is_written_is_read_the_same(data):
 def test_json_is_written_as_the_api_writes_it():
     assert to_json({"a": "é🙂", "b": [1, None]}) == '{"a":"é🙂","b":[1,null]}'.encode()
     assert to_json("\ud83d é") == b'"\\ud83d \\u00e9"'
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("data", ["", "{", b"\xff", DEEP], ids=["nothing", "half", "bytes", "deep"])
+def test_what_cannot_be_read_is_one_kind_of_error(data):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        from_json(data)
+    assert raised.value.__cause__ is None
+
+
+def test_a_frame_that_is_nested_too_deep_is_no_frame():
+    with pytest.raises(FrameError):
+        ServerSentEvents().decode(b'data: {"type":%s}\n\n' % DEEP.encode())

@@ -9,7 +9,7 @@ import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import to_json
+from unbroken._core.frames import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +162,7 @@ class Block:
 
 def _parsed(written: str, otherwise: Any) -> Any:
     try:
-        return json.loads(written)
+        return from_json(written)
     except ValueError:
         return otherwise
 

@@ -9,12 +9,13 @@ statuses say more than the type that comes with them (`TELLING_STATUS`), because
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from unbroken._core.frames import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,8 +134,8 @@ def error_in(body: bytes | str | Mapping[str, Any]) -> tuple[str | None, str | N
     """
     if isinstance(body, (bytes, str)):
         try:
-            body = json.loads(body)
-        except (ValueError, RecursionError):
+            body = from_json(body)
+        except ValueError:
             return None, None, ""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):

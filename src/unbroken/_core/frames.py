@@ -21,6 +21,7 @@ __all__ = [
     "Framing",
     "PlainDelta",
     "ServerSentEvents",
+    "from_json",
     "to_json",
 ]
 
@@ -138,8 +139,8 @@ class ServerSentEvents:
         if not data:
             return None
         try:
-            payload = json.loads(data)
-        except (ValueError, RecursionError):
+            payload = from_json(data)
+        except ValueError:
             raise FrameError("an event without valid JSON") from None
         if not isinstance(payload, dict):
             raise FrameError("an event whose JSON is no object")
@@ -148,6 +149,18 @@ class ServerSentEvents:
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
         """Write an event as a frame."""
         return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(data))
+
+
+def from_json(data: bytes | str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: If it is no JSON, or nested too deep to be read.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
 
 
 def to_json(data: object) -> bytes:
