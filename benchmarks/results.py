@@ -21,8 +21,8 @@ PARTS: dict[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
         overhead.report,
         (
             "Instructions and processor time an event, from bytes in memory, wrapped against bare, "
-            "in turns. One event a chunk is what the API sends. Whether the bound holds is said twice: "
-            "in instructions, which repeat anywhere, and in time."
+            "in turns. One event a chunk is what the API sends. Whether the bound holds is said "
+            "twice: in instructions, which repeat anywhere, and in time."
         ),
     ),
     "memory": (
