@@ -110,10 +110,6 @@ class Async(Sync):
         asyncio.run(self.response.aclose())
 
 
-def twice(how: str) -> Read:
-    return lambda response: [response.all(how), response.all(how)]
-
-
 READS: dict[str, Read] = {
     "all of it": lambda response: response.all("iter_bytes"),
     "as it came": lambda response: response.all("iter_raw"),
@@ -124,7 +120,7 @@ READS: dict[str, Read] = {
     "at once, and then again": lambda response: [response.read(), response.all("iter_bytes")],
     "a bit of it": lambda response: response.some("iter_bytes", 2),
     "a bit, and then more": lambda r: [r.some("iter_bytes", 1), r.all("iter_bytes")],
-    "twice": twice("iter_bytes"),
+    "twice": lambda response: [response.all("iter_bytes"), response.all("iter_bytes")],
     "closed before": lambda response: [response.close(), response.all("iter_bytes")],
     "closed twice": lambda response: [response.all("iter_bytes"), response.close()],
 }

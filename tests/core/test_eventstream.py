@@ -101,6 +101,7 @@ def test_what_is_no_frame_is_refused(data):
         frame({":message-type": "event", ":event-type": "chunk"}, b'{"bytes": 3}'),
         frame({":message-type": "event", ":event-type": "chunk"}, b'{"bytes": "!"}'),
         chunk("no object"),
+        frame({":message-type": "event", ":event-type": "chunk"}, b"[" * 100_000),
         frame(b"\x05:mess\x07\x00\xff", b"{}"),
         frame(b"\x01a\x0a", b"{}"),
         frame(b"\x01\xff\x00", b"{}"),

@@ -9,12 +9,11 @@ Source: https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html
 from __future__ import annotations
 
 import base64
-import json
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import MAX_FRAME, Event, FrameError, PlainDelta, to_json
+from unbroken._core.frames import MAX_FRAME, Event, FrameError, PlainDelta, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,7 +175,7 @@ def _inner(payload: dict[str, Any]) -> dict[str, Any]:
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = from_json(data)
     except ValueError:
         raise FrameError("a payload without valid JSON") from None
     if not isinstance(value, dict):
