@@ -13,6 +13,7 @@ from unbroken._core.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.frames import Framing, ServerSentEvents, from_json
 from unbroken._core.recovery import Machine, Recovery, Retrying
+from unbroken._core.resume import PlanMode
 from unbroken._report import EXTENSION, Reporter
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class HttpCall:
 
     def _let_go(self, plan: Plan, http: Any, loss: Loss | None) -> None:
         """Forget what a continuation sent when its answer begins: it holds the partial answer."""
-        if plan.continues and loss is None and http is not None:
+        if plan.mode is not PlanMode.AGAIN and loss is None and http is not None:
             _http.forget_request(http)
 
     def _is_response(self, loss: Loss) -> bool:

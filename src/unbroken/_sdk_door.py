@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 
 from unbroken import _http, _sdk
+from unbroken._core.resume import PlanMode
 from unbroken._door import (
     CONNECTION,
     Ask,
@@ -156,7 +157,7 @@ class SdkDoor(_SdkCall):
         response = self._call_next(self._next_request(plan, call))
         # Inner middleware may answer with something else. What goes on is read, not handed back.
         http = getattr(response, "http_response", None)
-        self.response = None if plan.continues else response
+        self.response = response if plan.mode is PlanMode.AGAIN else None
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, http.read())
@@ -174,7 +175,7 @@ class AsyncSdkDoor(_SdkCall):
         response = await self._call_next(self._next_request(plan, call))
         # Inner middleware may answer with something else. What goes on is read, not handed back.
         http = getattr(response, "http_response", None)
-        self.response = None if plan.continues else response
+        self.response = response if plan.mode is PlanMode.AGAIN else None
         loss = None
         if http is not None and self._is_read_whole(http):
             loss = self._loss_of(http, await http.aread())

@@ -13,7 +13,7 @@ from unbroken._core.blocks import Block
 from unbroken._core.bounds import Reason
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
-from unbroken._core.resume import END_TURN, MARKS, Delivered, Plan, resume
+from unbroken._core.resume import END_TURN, MARKS, Delivered, Plan, PlanMode, resume
 from unbroken._core.seam import ExactSeam, FreeSeam
 from unbroken._core.usage import CHARS_PER_TOKEN
 
@@ -95,16 +95,16 @@ def only_appends(body: dict[str, Any], plan: Plan) -> None:
     messages = body["messages"]
     assert plan.body["messages"][: len(messages)] == messages
     assert json.dumps(plan.body)
-    if plan.continues:
+    if plan.mode is not PlanMode.AGAIN:
         roles = [turn["role"] for turn in plan.body["messages"][len(messages) :]]
-        assert roles == (["assistant"] if plan.prefill else ["assistant", "user"])
+        assert roles == (["assistant"] if plan.mode is PlanMode.PREFILL else ["assistant", "user"])
     else:
         assert plan.body is body
 
 
 def turns(plan: Plan) -> list[dict[str, Any]]:
     """The turns that were appended."""
-    return list(plan.body["messages"][-1 if plan.prefill else -2 :])
+    return list(plan.body["messages"][-1 if plan.mode is PlanMode.PREFILL else -2 :])
 
 
 def words(plan: Plan) -> str:
@@ -136,7 +136,7 @@ def test_white_space_alone_asks_the_identical_request_and_takes_it_off():
     body = request()
     plan = asked(thinking(), text("\n\n"), body=body)
     assert plan.body is body
-    assert not plan.continues
+    assert plan.mode is PlanMode.AGAIN
     assert isinstance(plan.seam, ExactSeam)
     assert plan.seam.feed("\n\nOnce") == "Once"
 
@@ -144,8 +144,8 @@ def test_white_space_alone_asks_the_identical_request_and_takes_it_off():
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
 def test_text_with_prefill_is_the_last_assistant_turn(closed):
     plan = asked(text(STORY, closed=closed), takes_prefill=True)
-    assert plan.prefill
-    assert plan.healed
+    assert plan.mode is PlanMode.PREFILL
+    assert plan.trimmed_word
     content = [{"type": "text", "text": STORY.removesuffix(" lazy")}]
     assert turns(plan) == [{"role": "assistant", "content": content}]
     assert isinstance(plan.seam, ExactSeam)
@@ -156,7 +156,7 @@ def test_text_with_prefill_is_the_last_assistant_turn(closed):
 def test_a_prefill_that_must_not_heal_sends_all_the_words():
     plan = asked(text(STORY), takes_prefill=True, heal=False)
     assert words(plan) == STORY
-    assert not plan.healed
+    assert not plan.trimmed_word
     assert plan.seam.settled
 
 
@@ -164,15 +164,14 @@ def test_a_prefill_that_must_not_heal_sends_all_the_words():
 def test_white_space_at_the_end_is_cut_for_a_prefill_and_reconciled(space):
     plan = asked(text(STORY + "." + space), takes_prefill=True)
     assert words(plan) == STORY + "."
-    assert not plan.healed
+    assert not plan.trimmed_word
     assert plan.seam.feed(space + "The dog") == "The dog"
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
 def test_text_otherwise_is_an_assistant_turn_and_a_user_turn(closed):
     plan = asked(text(STORY, closed=closed))
-    assert not plan.prefill
-    assert plan.continues
+    assert plan.mode is PlanMode.USER_TURN
     assistant, user = turns(plan)
     assert assistant["role"] == "assistant"
     assert STORY.startswith(words(plan))
@@ -192,14 +191,15 @@ def test_text_otherwise_is_an_assistant_turn_and_a_user_turn(closed):
 )
 def test_thinking_rules_a_prefill_out(given, prefills):
     body = request() if given is None else request(thinking=given)
-    assert asked(text(STORY), body=body, takes_prefill=True).prefill is prefills
+    plan = asked(text(STORY), body=body, takes_prefill=True)
+    assert plan.mode is (PlanMode.PREFILL if prefills else PlanMode.USER_TURN)
 
 
 @pytest.mark.parametrize("mode", ["prefill", "user_turn"])
 @pytest.mark.parametrize("takes_prefill", [True, False])
 def test_a_mode_insists(mode, takes_prefill):
     plan = asked(text(STORY), continuation=Continuation(mode), takes_prefill=takes_prefill)
-    assert plan.prefill is (mode == "prefill")
+    assert (plan.mode is PlanMode.PREFILL) is (mode == "prefill")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_finished_server_tool_call_and_its_result_are_sent_back():
 
 def test_after_a_result_there_is_no_prefill():
     plan = asked(tool("server_tool_use"), result(), takes_prefill=True)
-    assert not plan.prefill
+    assert plan.mode is PlanMode.USER_TURN
     assert turns(plan)[1]["role"] == "user"
 
 
@@ -277,14 +277,14 @@ class TestJsonOutput:
 
 def test_an_effort_alone_is_no_json_output():
     plan = asked(text(STORY), body=request(output_config={"effort": "high"}))
-    assert plan.continues
+    assert plan.mode is not PlanMode.AGAIN
 
 
 def test_a_restart_asks_the_identical_request():
     body = request()
     plan = asked(thinking(), text(STORY), body=body, continuation=Continuation("restart"))
     assert plan.body is body
-    assert not plan.continues
+    assert plan.mode is PlanMode.AGAIN
     assert plan.seam.feed(STORY + " dog") == " dog"
 
 
@@ -315,7 +315,7 @@ def test_a_request_that_continues_a_thread_is_no_guess(blocks, mode):
 
 @pytest.mark.parametrize("thread", [{"type": "new"}, None])
 def test_a_request_that_begins_a_thread_is_one_like_others(thread):
-    assert asked(text(STORY), body=request(thread=thread)).continues
+    assert asked(text(STORY), body=request(thread=thread)).mode is PlanMode.USER_TURN
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_strict_service_takes_every_request(prefill, length):
     model = PREFILLS if prefill else NEWEST
     for partial in (STORY[:length], STORY[:length] + "\n\n"):
         plan = asked(text(partial), body=request(model=model), takes_prefill=prefill)
-        assert plan.prefill is prefill
+        assert (plan.mode is PlanMode.PREFILL) is prefill
         service = Service(STORY + " dog.")
         assert service.accepts(plan.body["messages"], model=model) == ""
 
@@ -586,7 +586,8 @@ def test_asking_twice_asks_the_same():
 
 def test_what_takes_a_prefill_is_not_resumes_to_know():
     assert Prefill().taken_by(PREFILLS)
-    assert not asked(text(STORY), body=request(model=PREFILLS), takes_prefill=False).prefill
+    plan = asked(text(STORY), body=request(model=PREFILLS), takes_prefill=False)
+    assert plan.mode is PlanMode.USER_TURN
 
 
 # A partial in several views

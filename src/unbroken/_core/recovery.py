@@ -14,7 +14,7 @@ from unbroken._core.events import Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import FrameError
 from unbroken._core.models import refuses_prefill
-from unbroken._core.resume import Delivered, EndTurn, Plan, resume
+from unbroken._core.resume import Delivered, EndTurn, Plan, PlanMode, resume
 from unbroken._core.seam import SeamError
 from unbroken._core.splice import Splice
 from unbroken._core.states import Phase
@@ -134,7 +134,8 @@ class Recovery:
 
     def begin(self, now: float) -> None:
         """The request of `plan` is about to be sent."""
-        kind = AttemptKind.CONTINUATION if self.plan.continues else AttemptKind.RETRY
+        again = self.plan.mode is PlanMode.AGAIN
+        kind = AttemptKind.RETRY if again else AttemptKind.CONTINUATION
         self.call.begin(kind, now)
 
     def opened(self, framing: Callable[[], Framing], now: float) -> None:
@@ -146,8 +147,8 @@ class Recovery:
         plan = self.plan
         self.splice.begin_attempt(
             plan.seam,
-            continues=plan.continues,
-            keeps=plan.in_new_turn,
+            continues=plan.mode is not PlanMode.AGAIN,
+            keeps=plan.mode is PlanMode.USER_TURN,
             prompt_tokens=plan.prompt_tokens,
         )
         # The request was sent: its body and the seam hold texts that may be long.
@@ -193,8 +194,11 @@ class Recovery:
 
     def failed(self, loss: Loss, now: float) -> None:
         """There is no response to read: no connection, or an HTTP error."""
-        wrongly = self.plan.prefill and refuses_prefill(loss.failure.status, loss.message)
-        wrongly = wrongly and self.call.policy.resuming.mode == "auto"
+        wrongly = (
+            self.plan.mode is PlanMode.PREFILL
+            and self.call.policy.resuming.mode == "auto"
+            and refuses_prefill(loss.failure.status, loss.message)
+        )
         if wrongly and self.call.model is not None:
             self._prefill.refused_by(self.call.model)
         plan = self._next_plan() if self._has_delivered() else Plan(self._body)
@@ -216,7 +220,7 @@ class Recovery:
         """The turns that produced the answer."""
         if self.splice is None:
             return ()
-        apart = self._reading.in_new_turn
+        apart = self._reading.mode is PlanMode.USER_TURN
         asked = self._asked() if apart else ()
         content = Delivered(self._received() if apart else self.splice.blocks, None).turn()
         return (*asked, {"role": "assistant", "content": content}) if content else asked
@@ -321,7 +325,7 @@ class Recovery:
     def _missed(self, error: SeamError, now: float) -> bytes:
         """The continuation's text cannot be joined."""
         loss = Loss(Failure(FailureKind.DROPPED, str(error)), error)
-        if self.plan.healed and self.plan.prefill:
+        if self.plan.trimmed_word:
             self._heal = False
             self._close_books(now)
             self._fail(loss, self._next_plan(), now, wrongly=True)
@@ -382,7 +386,7 @@ class Recovery:
         if total is None:
             return
         total -= self.plan.prompt_tokens
-        if self.plan.continues and self._cut is not None:
+        if self.plan.mode is not PlanMode.AGAIN and self._cut is not None:
             number, before = self._cut
             usage = self.call.attempts[number - 1].usage
             if usage is not None and usage.output_tokens is None:

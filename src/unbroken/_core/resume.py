@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.blocks import Block, Handling
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from unbroken._core.policy import Continuation
     from unbroken._core.seam import Seam
 
-__all__ = ["END_TURN", "Delivered", "EndTurn", "Plan", "resume"]
+__all__ = ["END_TURN", "Delivered", "EndTurn", "Plan", "PlanMode", "resume"]
 
 # Of these, the first that the answer itself does not have is used.
 MARKS = ("[[DONE]]", "[[NOTHING LEFT]]", "[[THAT WAS ALL]]")
@@ -43,32 +44,35 @@ with the same answer from there as if nothing had happened, with no introduction
 nothing was left to say, reply with {mark} and nothing else."""
 
 
+class PlanMode(Enum):
+    """What a request asks for."""
+
+    AGAIN = "the caller's request, from the beginning"
+    PREFILL = (
+        "the rest of the answer: the partial answer is the last turn, and the model extends it"
+    )
+    USER_TURN = "the rest of the answer: a user turn after the partial answer asks for it"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One request to make.
 
     Attributes:
         body: The request's JSON body.
+        mode: What it asks for.
         seam: Where its first text joins the text that the caller has, if it does.
-        continues: Whether it goes on from the partial answer.
-        prefill: Whether the partial answer is its last turn.
-        healed: Whether the partial answer was cut where its last word begins.
+        trimmed_word: Whether the partial answer was cut where its last word begins.
         sent: How many characters of the last texts it sends back.
         prompt: Our own words to the model.
     """
 
     body: Mapping[str, Any]
+    mode: PlanMode = PlanMode.AGAIN
     seam: Seam | None = None
-    continues: bool = False
-    prefill: bool = False
-    healed: bool = False
+    trimmed_word: bool = False
     sent: int = 0
     prompt: str = ""
-
-    @property
-    def in_new_turn(self) -> bool:
-        """Whether it goes on in a turn of its own, which the caller's history does not have."""
-        return self.continues and not self.prefill
 
     @property
     def prompt_tokens(self) -> int:
@@ -211,10 +215,9 @@ def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, hea
     parts = cut_for_prefill(text, heal=heal)
     return Plan(
         _appended(body, delivered.turns(len(parts.sent), ""), parts.sent),
+        mode=PlanMode.PREFILL,
         seam=ExactSeam(whole_characters(parts.tail)),
-        continues=True,
-        prefill=True,
-        healed=bool(sayable(parts.tail)),
+        trimmed_word=bool(sayable(parts.tail)),
         sent=len(parts.sent),
     )
 
@@ -228,6 +231,7 @@ def _by_user_turn(
     mark = next((mark for mark in MARKS if mark in asked), None)
     return Plan(
         _appended(body, delivered.turns(len(parts.sent), prompt), parts.sent),
+        mode=PlanMode.USER_TURN,
         seam=FreeSeam(
             text,
             tail=parts.tail,
@@ -235,7 +239,6 @@ def _by_user_turn(
             mark=mark,
             may_be_whole=not sayable(text),
         ),
-        continues=True,
         sent=len(parts.sent),
         prompt=prompt,
     )
