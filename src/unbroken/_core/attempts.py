@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unbroken._core.failures import Failure
+    from unbroken._core.seam import SeamKind
     from unbroken._core.usage import Usage
 
 __all__ = ["Attempt", "AttemptKind", "Outcome"]
@@ -54,6 +55,7 @@ class Attempt:
         usage: The tokens it was billed, as far as they are known.
         first_event: Seconds from its beginning to the first event that was no ping.
         seconds: Seconds from its beginning to its end.
+        seam: What proved where its text joins the text before it; None if there was none to join.
     """
 
     number: int
@@ -68,3 +70,4 @@ class Attempt:
     usage: Usage | None = None
     first_event: float | None = None
     seconds: float | None = None
+    seam: SeamKind | None = None

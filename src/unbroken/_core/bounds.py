@@ -30,6 +30,8 @@ class Reason(StrEnum):
     UNKNOWN_BLOCK = "unknown_block"
     LIVE_BLOCK = "live_block"
     DIVERGED = "diverged"
+    UNPROVEN = "unproven"
+    OFF_TOPIC = "off_topic"
 
 
 REASONS = {
@@ -57,6 +59,11 @@ REASONS = {
         "(eager tool input, or Policy(thinking='live')), and it cannot be taken back"
     ),
     Reason.DIVERGED: "the new answer does not begin with what was delivered; ask again",
+    Reason.UNPROVEN: (
+        "nothing proves where the model's reply joins the text that was delivered, and "
+        "Continuation(unproven='give_up') is set"
+    ),
+    Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_RULES", "Continuation", "Policy", "Rule", "current_policy", "override"]
 
 MODES = ("auto", "prefill", "user_turn", "restart", "off")
+UNPROVEN = ("ask_again", "join", "give_up")
 THINKING = ("whole", "live")
 
 
@@ -96,6 +97,10 @@ class Continuation:
         prompt: The user turn's text: a string, in which `{anchor}` stands for the last words
             delivered and `{mark}` for the word that means "nothing was left to say", or a
             function that gets the partial text and returns the whole prompt. None: a good one.
+        unproven: What follows a reply to that prompt if nothing proves where it joins the text:
+            `ask_again` asks once more, in other words, and joins the second reply as it is if
+            nothing proves that either; `join` joins the first; `give_up` raises
+            `StreamInterrupted`.
 
     Raises:
         ValueError: If a value is not one of these; it names the field.
@@ -103,10 +108,12 @@ class Continuation:
 
     mode: Literal["auto", "prefill", "user_turn", "restart", "off"] = "auto"
     prompt: str | Callable[[str], str] | None = None
+    unproven: Literal["ask_again", "join", "give_up"] = "ask_again"
 
     def __post_init__(self) -> None:
         checks = Checks("Continuation")
         checks.one_of("mode", self.mode, MODES)
+        checks.one_of("unproven", self.unproven, UNPROVEN)
         said = isinstance(self.prompt, str) and bool(self.prompt.strip())
         checks.that(
             self.prompt is None or callable(self.prompt) or said,

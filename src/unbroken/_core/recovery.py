@@ -10,11 +10,13 @@ from unbroken._core.attempts import AttemptKind
 from unbroken._core.blocks import Handling
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, Loss
+from unbroken._core.delivered import Delivered
 from unbroken._core.events import Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import FrameError
 from unbroken._core.models import refuses_prefill
-from unbroken._core.resume import Delivered, EndTurn, Plan, PlanMode, resume
+from unbroken._core.replies import NO_REPLIES, Next, after_problem
+from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
 from unbroken._core.seam import SeamError
 from unbroken._core.splice import Splice
 from unbroken._core.states import Phase
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
     from unbroken._core.run import Run
+    from unbroken._core.seam import Seam
 
 __all__ = ["Machine", "Recovery", "Retrying"]
 
@@ -118,7 +121,9 @@ class Recovery:
         self._body = body
         self._prefill = prefill
         self._live = live
-        self._heal = True
+        self._may_trim_word = True
+        self._seam: Seam | None = None  # of the attempt that is being read
+        self._replies = NO_REPLIES
         self._progress_timeout = math.inf if progress_timeout is None else progress_timeout
         self._last_event = now
         self._alarm = -math.inf
@@ -151,7 +156,8 @@ class Recovery:
             keeps=plan.mode is PlanMode.USER_TURN,
             prompt_tokens=plan.prompt_tokens,
         )
-        # The request was sent: its body and the seam hold texts that may be long.
+        self._seam = plan.seam
+        # The request was sent: its body holds texts that may be long.
         self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
         self._had = [(block, block.size()) for block in self.splice.blocks]
         self._run = None
@@ -261,7 +267,7 @@ class Recovery:
         except FrameError as error:
             out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
         except SeamError as error:
-            out.append(self._missed(error, now))
+            out.append(self._seam_failed(error, now))
         self._progress(now)
         self._run = None if self._framing.pending else self.splice.run
         return b"".join(out)
@@ -300,6 +306,7 @@ class Recovery:
         missed = self.call.first is not None
         outage = self.call.progress(self._fresh)
         self._fresh = None
+        self._replies = NO_REPLIES
         if missed:
             self.call.emit(Resumed, kept_chars=self._kept, outage=outage)
 
@@ -322,19 +329,23 @@ class Recovery:
         self.call.failed(loss, now, refusal=Reason.DEADLINE)
         return b""
 
-    def _missed(self, error: SeamError, now: float) -> bytes:
-        """The continuation's text cannot be joined."""
+    def _seam_failed(self, error: SeamError, now: float) -> bytes:
+        """The attempt's text cannot be joined."""
+        assert self._seam is not None
         loss = Loss(Failure(FailureKind.DROPPED, str(error)), error)
+        self._replies = self._replies.add(error.problem, self._seam)
+        follows = after_problem(
+            error.problem,
+            self._replies,
+            self.call.policy.resuming,
+            is_json=wants_json(self._body),
+        )
         if self.plan.trimmed_word:
-            self._heal = False
-            self._close_books(now)
-            self._fail(loss, self._next_plan(), now, wrongly=True)
-            return b""
-        if self.call.policy.resuming.mode == "restart":
-            self._close_books(now)
-            self.call.failed(loss, now, refusal=Reason.DIVERGED)
-            return b""
-        return self.broke(loss, now)
+            self._may_trim_word = False
+        self._close_books(now)
+        plan = follows if isinstance(follows, Reason) else self._next_plan()
+        self._fail(loss, plan, now, wrongly=follows is Next.REFORMULATE)
+        return b""
 
     # What to ask next
 
@@ -356,11 +367,14 @@ class Recovery:
             len(block.text()) for block in self.splice.blocks if block.handling is Handling.TEXT
         )
         return resume(
-            self._body,
-            Delivered(self.splice.blocks, self.splice.open),
-            self.call.policy.resuming,
-            takes_prefill=self._prefill.taken_by(self.call.model or ""),
-            heal=self._heal,
+            Situation(
+                self._body,
+                Delivered(self.splice.blocks, self.splice.open),
+                self.call.policy.resuming,
+                takes_prefill=self._prefill.taken_by(self.call.model or ""),
+                trim_word=self._may_trim_word,
+                replies=self._replies,
+            )
         )
 
     # Counting
@@ -377,7 +391,11 @@ class Recovery:
         assert self.splice is not None
         self._progress(now)
         usage = self.splice.usage
-        self.call.note(received_chars=self.splice.received_chars(), usage=usage.billed())
+        self.call.note(
+            received_chars=self.splice.received_chars(),
+            usage=usage.billed(),
+            seam=None if self._seam is None else self._seam.kind,
+        )
 
     def _settle_cut_attempt(self) -> None:
         """A continuation's input tells what the attempt before it put out."""

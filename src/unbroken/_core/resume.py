@@ -7,41 +7,45 @@ valid; `max_tokens` alone is lowered to what is left.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.blocks import Block, Handling
+from unbroken._core.blocks import Handling
 from unbroken._core.bounds import Reason
-from unbroken._core.cut import cut_for_prefill, cut_for_user_turn, sayable, whole_characters
-from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.prompts import (
+    PROMPT,
+    PROMPT_AFTER_RESULT,
+    PROMPT_AGAIN,
+    PROMPT_IN_OTHER_WORDS,
+    write_prompt,
+)
+from unbroken._core.replies import NO_REPLIES
+from unbroken._core.seam import ExactSeam, Expected, FreeSeam
+from unbroken._core.seam.quote import (
+    MIN_TEXT,
+    MIN_TEXT_AGAIN,
+    Quote,
+    cut_for_prefill,
+    is_shorter,
+    quote_again,
+    quote_ending,
+    strip_lone_surrogates,
+    strip_trailing,
+)
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from unbroken._core.blocks import Block
+    from unbroken._core.delivered import Delivered
     from unbroken._core.policy import Continuation
+    from unbroken._core.replies import Replies
     from unbroken._core.seam import Seam
 
-__all__ = ["END_TURN", "Delivered", "EndTurn", "Plan", "PlanMode", "resume"]
-
-# Of these, the first that the answer itself does not have is used.
-MARKS = ("[[DONE]]", "[[NOTHING LEFT]]", "[[THAT WAS ALL]]")
-
-PROMPT = """\
-My connection dropped while you were answering. The last words that reached me are:
-
-{anchor}
-
-Please go on with the same answer. Begin by repeating exactly those words, then continue from \
-there as if nothing had happened, with no introduction and no remark. If nothing was left to say \
-after them, reply with {mark} and nothing else."""
-
-PROMPT_AFTER_RESULT = """\
-My connection dropped while you were answering, right after the last result above. Please go on \
-with the same answer from there as if nothing had happened, with no introduction and no remark. If \
-nothing was left to say, reply with {mark} and nothing else."""
+__all__ = ["END_TURN", "EndTurn", "Plan", "PlanMode", "Situation", "resume", "wants_json"]
 
 
 class PlanMode(Enum):
@@ -87,115 +91,73 @@ class EndTurn:
 END_TURN = EndTurn()
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What the caller has been given.
+@dataclass(frozen=True)
+class Situation:
+    """What is known when an answer broke off.
 
     Attributes:
-        blocks: The content blocks, in order.
-        open: The last of them, if the caller has not seen it closed.
-    """
-
-    blocks: Sequence[Block]
-    open: Block | None
-
-    def breaks_live(self) -> bool:
-        """Whether a block that is delivered as it comes is unfinished."""
-        return self.open is not None and self.open.handling is not Handling.TEXT
-
-    def understood(self) -> bool:
-        """Whether all of it can be sent back."""
-        return all(block.understood() for block in self.blocks)
-
-    def calls_tools(self) -> bool:
-        """Whether it has finished tool calls for the caller to run."""
-        return any(block.handling is Handling.CLIENT_TOOL for block in self.blocks)
-
-    def spoken(self) -> list[Block]:
-        """The blocks without thinking and without blank texts."""
-        return [
-            block
-            for block in self.blocks
-            if block.handling is not Handling.THINKING
-            and (block.handling is not Handling.TEXT or sayable(block.text()))
-        ]
-
-    def last_texts(self) -> list[Block]:
-        """The text blocks that it ends with."""
-        backwards = itertools.takewhile(
-            lambda block: block.handling is Handling.TEXT, reversed(self.blocks)
-        )
-        return list(backwards)[::-1]
-
-    def turn(self) -> list[dict[str, Any]]:
-        """The content of an assistant turn that holds it all."""
-        return _turn([_sendable(block.content()) for block in self.blocks])
-
-    def turns(self, text_length: int, prompt: str) -> tuple[dict[str, Any], ...]:
-        """The turns that ask to go on from it, or from so many characters of the last texts."""
-        said = {"role": "assistant", "content": self._partial(text_length)}
-        return (said, {"role": "user", "content": prompt}) if prompt else (said,)
-
-    def _partial(self, text_length: int) -> list[dict[str, Any]]:
-        """The content of an assistant turn with this many characters of the last texts."""
-        texts = self.last_texts()
-        before = self.blocks[: len(self.blocks) - len(texts)]
-        content = [_sendable(block.content()) for block in before]
-        for block in texts:
-            text = block.text()[:text_length]
-            text_length -= len(text)
-            content.append({**_sendable(block.content()), "text": text})
-        content = _turn(content)
-        if content and content[-1]["type"] == "text":
-            content[-1]["text"] = content[-1]["text"].rstrip()
-        return content
-
-
-def resume(
-    body: Mapping[str, Any],
-    delivered: Delivered,
-    continuation: Continuation,
-    *,
-    takes_prefill: bool,
-    heal: bool = True,
-) -> Plan | Reason | EndTurn:
-    """Decide what to ask next, after what has been delivered.
-
-    Args:
         body: The caller's request.
-        delivered: What the caller has been given.
-        continuation: The policy's say.
+        delivered: The content that was delivered.
+        continuation: The policy's settings.
         takes_prefill: Whether the model is thought to go on from a last assistant turn.
-        heal: Whether a prefill may be cut where its last word begins.
-
-    Returns:
-        The request to make, or why there is none to make, or `END_TURN`.
+        trim_word: Whether a prefill may be cut where its last word begins.
+        replies: The replies since then that could not be joined.
     """
-    text = "".join(block.text() for block in delivered.last_texts())
-    spoken = delivered.spoken()
-    if delivered.breaks_live():
-        return Reason.LIVE_BLOCK
-    if (body.get("thread") or {}).get("type") == "continue":
-        return Reason.THREAD
-    if not delivered.understood():
-        return Reason.UNKNOWN_BLOCK
-    if delivered.calls_tools():
-        return END_TURN
-    if not spoken:
-        return Plan(body, seam=ExactSeam(whole_characters(text)) if text else None)
-    if continuation.mode == "off":
-        return Reason.CONTINUATION_OFF
-    if continuation.mode == "restart":
-        alone = len(spoken) == 1 and spoken[0].handling is Handling.TEXT
-        return Plan(body, seam=ExactSeam(text)) if alone else Reason.DIVERGED
-    if _wants_json(body):
-        return Reason.JSON_OUTPUT
-    if _prefills(body, continuation, takes_prefill=takes_prefill) and sayable(text):
-        return _by_prefill(body, delivered, text, heal=heal)
-    return _by_user_turn(body, delivered, text, continuation)
+
+    body: Mapping[str, Any]
+    delivered: Delivered
+    continuation: Continuation
+    takes_prefill: bool
+    trim_word: bool = True
+    replies: Replies = NO_REPLIES
+
+    @cached_property
+    def text(self) -> str:
+        """The text at the end of what was delivered."""
+        return "".join(block.text() for block in self.delivered.last_texts())
+
+    @cached_property
+    def visible(self) -> list[Block]:
+        """The blocks that were delivered, without thinking and blank texts."""
+        return self.delivered.visible_blocks()
+
+    def is_only_text(self) -> bool:
+        """Whether one text is all that was delivered."""
+        return len(self.visible) == 1 and self.visible[0].handling is Handling.TEXT
+
+    def continues_thread(self) -> bool:
+        """Whether the request holds the new turns of a thread only."""
+        return (self.body.get("thread") or {}).get("type") == "continue"
+
+    def prefills(self) -> bool:
+        """Whether the model can go on from the text as the last turn."""
+        mode = self.continuation.mode
+        allowed = (
+            self.takes_prefill and not _thinks(self.body) if mode == "auto" else (mode == "prefill")
+        )
+        return allowed and bool(strip_trailing(self.text))
+
+    def is_short(self) -> bool:
+        """Whether the same request, made again, may well be answered with the same few words."""
+        least = MIN_TEXT if self.replies.unproven == 0 else MIN_TEXT_AGAIN
+        return self.is_only_text() and not self.replies.diverged and is_shorter(self.text, least)
 
 
-def _wants_json(body: Mapping[str, Any]) -> bool:
+def resume(now: Situation) -> Plan | Reason | EndTurn:
+    """Decide what to ask next: the request to make, why there is none to make, or `END_TURN`."""
+    return next(follows(now) for applies, follows in _TABLE if applies(now))
+
+
+def _refuse(reason: Reason) -> Callable[[Situation], Reason]:
+    return lambda _: reason
+
+
+def _again_if_only_text(otherwise: Reason) -> Callable[[Situation], Plan | Reason]:
+    return lambda now: _again(now) if now.is_only_text() else otherwise
+
+
+def wants_json(body: Mapping[str, Any]) -> bool:
+    """Whether the answer is a JSON document, which no continuation can go on with."""
     config = body.get("output_config")
     return bool(body.get("output_format") or (isinstance(config, dict) and config.get("format")))
 
@@ -205,57 +167,71 @@ def _thinks(body: Mapping[str, Any]) -> bool:
     return isinstance(thinking, dict) and thinking.get("type") != "disabled"
 
 
-def _prefills(body: Mapping[str, Any], continuation: Continuation, *, takes_prefill: bool) -> bool:
-    if continuation.mode == "auto":
-        return takes_prefill and not _thinks(body)
-    return continuation.mode == "prefill"
+def _again(now: Situation) -> Plan:
+    text = strip_lone_surrogates(now.text)
+    return Plan(now.body, seam=ExactSeam(text) if text else None)
 
 
-def _by_prefill(body: Mapping[str, Any], delivered: Delivered, text: str, *, heal: bool) -> Plan:
-    parts = cut_for_prefill(text, heal=heal)
+def _by_prefill(now: Situation) -> Plan:
+    cut = cut_for_prefill(now.text, trim_word=now.trim_word)
     return Plan(
-        _appended(body, delivered.turns(len(parts.sent), ""), parts.sent),
-        mode=PlanMode.PREFILL,
-        seam=ExactSeam(whole_characters(parts.tail)),
-        trimmed_word=bool(sayable(parts.tail)),
-        sent=len(parts.sent),
+        _appended(now.body, now.delivered.turns(len(cut.sent), ""), cut.sent),
+        PlanMode.PREFILL,
+        seam=ExactSeam(strip_lone_surrogates(cut.rest)),
+        trimmed_word=bool(strip_trailing(cut.rest)),
+        sent=len(cut.sent),
     )
 
 
-def _by_user_turn(
-    body: Mapping[str, Any], delivered: Delivered, text: str, continuation: Continuation
-) -> Plan:
-    parts = cut_for_user_turn(text)
-    prompt = _prompt(continuation, text, parts.anchor)
-    asked = prompt.replace(parts.anchor, "") if parts.anchor else prompt
-    mark = next((mark for mark in MARKS if mark in asked), None)
+def _by_user_turn(now: Situation) -> Plan:
+    quote, default = _quote(now)
+    prompt = write_prompt(now.continuation, default, quote, now.text, now.body)
+    asked_again = now.continuation.unproven == "ask_again" and now.replies.unproven > 0
+    expected = Expected(
+        now.text,
+        asked=quote.asked,
+        mark=prompt.mark,
+        join_unproven=asked_again or now.continuation.unproven == "join",
+        empty_is_whole=now.replies.empty > 0,
+        before=now.replies.before,
+    )
     return Plan(
-        _appended(body, delivered.turns(len(parts.sent), prompt), parts.sent),
-        mode=PlanMode.USER_TURN,
-        seam=FreeSeam(
-            text,
-            tail=parts.tail,
-            anchor=parts.anchor,
-            mark=mark,
-            may_be_whole=not sayable(text),
-        ),
-        sent=len(parts.sent),
-        prompt=prompt,
+        _appended(now.body, now.delivered.turns(len(quote.sent), prompt.text), quote.sent),
+        PlanMode.USER_TURN,
+        seam=FreeSeam(expected),
+        sent=len(quote.sent),
+        prompt=prompt.text,
     )
 
 
-def _prompt(continuation: Continuation, text: str, anchor: str) -> str:
-    prompt = continuation.prompt
-    if callable(prompt):
-        said: Any = prompt(text)
-        if not isinstance(said, str) or not said.strip():
-            raise ValueError("Continuation.prompt must return a text that is not blank")
-        return said
-    if prompt is None:
-        prompt = PROMPT if anchor else PROMPT_AFTER_RESULT
-    # The mark first: the anchor is the model's text, and may hold the name of a field.
-    mark = next((mark for mark in MARKS if mark not in text), "")
-    return prompt.replace("{mark}", mark).replace("{anchor}", anchor)
+def _quote(now: Situation) -> tuple[Quote, str]:
+    """What to quote, and the prompt for it: after a reply that proved nothing, other words."""
+    if not strip_trailing(now.text):
+        return Quote("", "", "", ""), PROMPT_AFTER_RESULT
+    if not (now.replies.unproven or now.replies.empty):
+        return quote_ending(now.text), PROMPT
+    if now.continuation.prompt is not None:
+        return quote_ending(now.text), PROMPT
+    quote = quote_again(now.text)
+    return quote, PROMPT_AGAIN if quote.beyond else PROMPT_IN_OTHER_WORDS
+
+
+_TABLE: tuple[
+    tuple[Callable[[Situation], bool], Callable[[Situation], Plan | Reason | EndTurn]], ...
+] = (
+    (lambda now: now.delivered.breaks_live(), _refuse(Reason.LIVE_BLOCK)),
+    (lambda now: now.continues_thread(), _refuse(Reason.THREAD)),
+    (lambda now: not now.delivered.understood(), _refuse(Reason.UNKNOWN_BLOCK)),
+    (lambda now: now.delivered.calls_tools(), lambda _: END_TURN),
+    (lambda now: not now.visible, _again),
+    (lambda now: now.continuation.mode == "off", _refuse(Reason.CONTINUATION_OFF)),
+    (lambda now: now.continuation.mode == "restart", _again_if_only_text(Reason.DIVERGED)),
+    (lambda now: wants_json(now.body), _again_if_only_text(Reason.JSON_OUTPUT)),
+    (lambda now: now.prefills(), _by_prefill),
+    (lambda now: now.is_short(), _again),
+    (lambda _: True, _by_user_turn),
+)
+"""What follows from what was delivered: the first row that applies."""
 
 
 def _appended(
@@ -271,20 +247,3 @@ def _appended(
         least = budget + 1 if isinstance(budget, int) else 1
         appended["max_tokens"] = max(limit - spent, min(least, limit), 1)
     return appended
-
-
-def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What of it the API takes as an assistant turn: no blank text, and no thinking at its end."""
-    content = [block for block in content if not _is_blank(block)]
-    while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
-        content.pop()
-    return content
-
-
-def _is_blank(block: Mapping[str, Any]) -> bool:
-    return block["type"] == "text" and not block["text"].strip()
-
-
-def _sendable(block: dict[str, Any]) -> dict[str, Any]:
-    """A block without what is only there to say that it is not there."""
-    return {key: value for key, value in block.items() if value is not None}

@@ -173,7 +173,7 @@ class Splice:
         if block.handling is Handling.TEXT and not self._held:
             self._text_start, self._in_text = event, True
             return out + self._deliver(str(block.start.get("text") or ""))
-        out += self._end_seam() if self._text_start is not None else b""
+        out += self._end_seam(None) if self._text_start is not None else b""
         self._seam, self._joins = None, False
         if self._held or not self._is_live(block):
             self._hold(block, event)
@@ -220,7 +220,7 @@ class Splice:
         stop_reason = event.data["delta"].get("stop_reason")
         if stop_reason is None:
             return b""
-        out = self._end_seam()
+        out = self._end_seam(stop_reason)
         out += self._release(next_began=True, stop_reason=stop_reason)
         self.end = event.data
         return out
@@ -310,11 +310,11 @@ class Splice:
         self._citations.clear()
         return out
 
-    def _end_seam(self) -> bytes:
+    def _end_seam(self, stop_reason: str | None) -> bytes:
         """No text follows that the seam would wait for."""
         if self._seam is None:
             return b""
-        out = self._deliver_joined(self._seam.end())
+        out = self._deliver_joined(self._seam.end(stop_reason))
         self._seam = self._text_block = None
         return out
 
