@@ -53,8 +53,26 @@ class SeamError(Exception):
 class Seam(Protocol):
     """Where a continuation's text joins the text that the caller has."""
 
-    settled: bool
-    """Whether all further text goes to the caller as it is."""
+    @property
+    def settled(self) -> bool:
+        """Whether all further text goes to the caller as it is, and there is no `end()` to call."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the joint is decided: text passes through, except what may be the mark."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether text is held at the moment."""
+
+    @property
+    def trigger(self) -> bytes:
+        """The byte that the mark begins with; empty if there is no mark.
+
+        Once joined: a delta whose JSON text contains this byte, or ends in white space, must go
+        through `feed()`, and so must one that begins with white space directly after such a delta.
+        All others may bypass the seam while it is not `holding`.
+        """
 
     def feed(self, text: str) -> str:
         """Take in text, and return what of it the caller gets now.
@@ -66,8 +84,11 @@ class Seam(Protocol):
     def end_block(self) -> str:
         """A text block is over, and the next may go on in its place: return what is decided."""
 
-    def end(self) -> str:
+    def end(self, stop_reason: str | None) -> str:
         """The text is over: return what is still held.
+
+        Args:
+            stop_reason: Why the message ended; None if it did not.
 
         Raises:
             SeamError: If what came does not go on from what the caller has.
@@ -94,12 +115,24 @@ class ExactSeam:
         known: What the caller has of it already.
     """
 
+    trigger = b""
+
     def __init__(self, known: str) -> None:
         self._core = known.strip()
         self._trail = known[len(known.rstrip()) :] if self._core else known
         self._seen = 0
         self._space = ""
         self.settled = not known
+
+    @property
+    def joined(self) -> bool:
+        """Whether the known string came: nothing is held then."""
+        return self.settled
+
+    @property
+    def holding(self) -> bool:
+        """Whether white space is held."""
+        return not self.settled and bool(self._space)
 
     def feed(self, text: str) -> str:
         """Take in text, and return what of it the caller gets now."""
@@ -128,7 +161,7 @@ class ExactSeam:
         """A text block is over: the known string may go on in the next."""
         return ""
 
-    def end(self) -> str:
+    def end(self, stop_reason: str | None) -> str:  # noqa: ARG002
         """The text is over: return the white space that is still held."""
         if self.settled:
             return ""
@@ -159,8 +192,6 @@ class FreeSeam:
         may_be_whole: Whether the answer may well have been at its end.
     """
 
-    settled = False  # the mark may come at any time
-
     def __init__(
         self,
         delivered: str,
@@ -171,6 +202,7 @@ class FreeSeam:
         may_be_whole: bool = False,
     ) -> None:
         self._mark = _Mark(mark) if mark else None
+        self.trigger = mark[:1].encode() if mark else b""
         self._known = Known(delivered, (tail, anchor))
         self._trail = delivered[len(delivered.rstrip()) :]
         self._looks_whole = may_be_whole or delivered.rstrip().endswith(_FINAL)
@@ -180,6 +212,21 @@ class FreeSeam:
         self._elsewhere: set[int] = set()  # where what the caller has surely does not begin
         self._state = _State.DECIDING
 
+    @property
+    def settled(self) -> bool:
+        """Whether no mark can come any more."""
+        return self.joined and self._mark is None
+
+    @property
+    def joined(self) -> bool:
+        """Whether the seam is decided."""
+        return self._state is _State.DECIDED
+
+    @property
+    def holding(self) -> bool:
+        """Whether text is held, for the seam or for the mark."""
+        return not self.joined or (self._mark is not None and self._mark.holding)
+
     def feed(self, text: str) -> str:
         """Take in text, and return what of it the caller gets now."""
         return self._read(text if self._mark is None else self._mark.strip(text))
@@ -188,7 +235,7 @@ class FreeSeam:
         """A text block is over: what is held stays so, but for what follows the seam."""
         return self._read("" if self._mark is None else self._mark.end())
 
-    def end(self) -> str:
+    def end(self, stop_reason: str | None) -> str:  # noqa: ARG002
         """The text is over: return what is still held."""
         out = self._read("" if self._mark is None else self._mark.end())
         if self._state is _State.DECIDING:
@@ -349,6 +396,11 @@ class _Mark:
         self._begun = re.compile(rf"{_BEFORE_MARK}{begun}\Z")
         self._held = ""
         self.seen = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether what came last may be the beginning of the mark."""
+        return bool(self._held)
 
     def strip(self, text: str) -> str:
         """Take in text, and return what of it is surely not the mark."""
