@@ -476,7 +476,9 @@ def prompt_of(prompt: Any, partial: str = STORY) -> str:
 def marked(plan: Plan, mark: str) -> bool:
     """Whether the seam takes the mark for one."""
     assert plan.seam is not None
-    return mark not in plan.seam.feed(f"Something else {mark} altogether.") + plan.seam.end()
+    return mark not in plan.seam.feed(f"Something else {mark} altogether.") + plan.seam.end(
+        "end_turn"
+    )
 
 
 def test_the_prompt_quotes_the_last_words_and_names_the_mark():

@@ -66,7 +66,7 @@ def pieces(text: str, size: int) -> list[str]:
 
 
 def joined(seam: Seam, said: Iterable[str]) -> str:
-    return "".join(map(seam.feed, said)) + seam.end()
+    return "".join(map(seam.feed, said)) + seam.end("end_turn")
 
 
 def outcome(seam: Seam, said: Iterable[str]) -> str | type[SeamError]:
@@ -160,7 +160,7 @@ def test_a_settled_seam_passes_on_all_it_gets():
     assert seam.feed("fox ran") == " ran"
     assert seam.settled
     assert seam.feed(" and ran") == " and ran"
-    assert seam.end() == ""
+    assert seam.end("end_turn") == ""
 
 
 def test_the_known_text_may_go_on_in_the_next_block():
@@ -512,7 +512,7 @@ def test_the_seam_may_be_decided_in_a_later_block():
     assert seam.feed("jumped over the") == " the"
     assert seam.end_block() == ""
     assert seam.feed(" dog") == " dog"
-    assert seam.end() == ""
+    assert seam.end("end_turn") == ""
 
 
 def test_what_may_be_the_mark_is_no_longer_held_when_the_block_ends_behind_the_seam():
@@ -520,7 +520,7 @@ def test_what_may_be_the_mark_is_no_longer_held_when_the_block_ends_behind_the_s
     seam = free(text)
     assert seam.feed("fox who jumped over the [[DO") == " the"
     assert seam.end_block() == " [[DO"
-    assert seam.end() == ""
+    assert seam.end("end_turn") == ""
 
 
 # Bounds
@@ -539,7 +539,7 @@ def watched(seam: FreeSeam, chunks: Iterable[str], see: Callable[[int], None]) -
     for chunk in chunks:
         out += seam.feed(chunk)
         see(held(seam))
-    return out + seam.end()
+    return out + seam.end("end_turn")
 
 
 @pytest.mark.parametrize("size", [1, 7, 50])
@@ -591,7 +591,7 @@ def test_a_long_text_that_does_not_come_to_the_quoted_words_is_not_held():
         assert seam.feed(chunk) == ""
         assert held(seam) <= HELD + size
     with pytest.raises(SeamError):
-        seam.end()
+        seam.end("end_turn")
 
 
 @pytest.mark.parametrize("where", ["", "Sure, ", "fox who jumped over the dog"])

@@ -53,8 +53,8 @@ def handling(block_type: str) -> Handling:
 _STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
 
-class _Run:
-    """Deltas of one type in a row, as one: the string they add up to is kept as JSON writes it."""
+class _DeltaBuffer:
+    """Deltas of one type in a row, as one: the string they add up to is kept as JSON text."""
 
     __slots__ = ("delta", "string", "text")
 
@@ -63,8 +63,8 @@ class _Run:
         self.string = string
         self.text = bytearray()
 
-    def until(self, length: int) -> _Run:
-        earlier = _Run(self.delta, self.string)
+    def until(self, length: int) -> _DeltaBuffer:
+        earlier = _DeltaBuffer(self.delta, self.string)
         earlier.text += self.text[:length]
         return earlier
 
@@ -83,22 +83,22 @@ class Block:
         start: The `content_block` of its `content_block_start`.
     """
 
-    __slots__ = ("_runs", "_tail_kind", "closed", "handling", "start", "type")
+    __slots__ = ("_buffers", "_tail_kind", "closed", "handling", "start", "type")
 
     def __init__(self, start: dict[str, Any]) -> None:
         self.start = start
         self.type = str(start.get("type"))
         self.handling = handling(self.type)
         self.closed = False
-        self._runs: list[_Run] = []
-        self._tail_kind: str | None = None  # of the last run, if more can be added to it
+        self._buffers: list[_DeltaBuffer] = []
+        self._tail_kind: str | None = None  # of the last buffer, if more can be added to it
 
     def add(self, delta: dict[str, Any]) -> None:
         """Take in one delta."""
         kind = str(delta.get("type"))
         string = _STRINGS.get(kind)
         if string is None or delta.keys() != {"type", string} or not isinstance(delta[string], str):
-            self._runs.append(_Run(delta, None))
+            self._buffers.append(_DeltaBuffer(delta, None))
             self._tail_kind = None
         else:
             self.tail(kind).extend(to_json(delta[string])[1:-1])
@@ -106,35 +106,43 @@ class Block:
     def tail(self, kind: str) -> bytearray:
         """Where to add the JSON text of deltas of this type, as `add()` would."""
         if kind != self._tail_kind:
-            self._runs.append(_Run({"type": kind}, _STRINGS[kind]))
+            self._buffers.append(_DeltaBuffer({"type": kind}, _STRINGS[kind]))
             self._tail_kind = kind
-        return self._runs[-1].text
+        return self._buffers[-1].text
+
+    def ends_with(self, text: bytearray) -> bool:
+        """Whether deltas can still be added to this text, which `tail()` returned."""
+        return self._tail_kind is not None and self._buffers[-1].text is text
 
     def size(self) -> tuple[int, int]:
         """How far it has come."""
-        return len(self._runs), len(self._runs[-1].text) if self._runs else 0
+        return len(self._buffers), len(self._buffers[-1].text) if self._buffers else 0
 
     def until(self, size: tuple[int, int]) -> Block:
         """The block as it was at this size."""
         count, length = size
         earlier = Block(self.start)
-        earlier._runs = self._runs[:count]
-        if earlier._runs:
-            earlier._runs[-1] = earlier._runs[-1].until(length)
+        earlier._buffers = self._buffers[:count]
+        if earlier._buffers:
+            earlier._buffers[-1] = earlier._buffers[-1].until(length)
         return earlier
 
     def deltas(self) -> list[dict[str, Any]]:
         """What was taken in, with deltas of one type in a row made one."""
-        return [run.whole() for run in self._runs]
+        return [buffer.whole() for buffer in self._buffers]
 
     def text(self) -> str:
         """The text of a text block."""
-        added = (run.whole().get("text") for run in self._runs if run.delta["type"] == "text_delta")
+        added = (
+            buffer.whole().get("text")
+            for buffer in self._buffers
+            if buffer.delta["type"] == "text_delta"
+        )
         return str(self.start.get("text") or "") + "".join(text or "" for text in added)
 
     def is_cited(self) -> bool:
         """Whether the block cites anything, so that other text cannot join it unnoticed."""
-        return any(run.delta.get("type") == "citations_delta" for run in self._runs)
+        return any(buffer.delta.get("type") == "citations_delta" for buffer in self._buffers)
 
     def content(self) -> dict[str, Any]:
         """The block as a message holds it."""
@@ -151,7 +159,7 @@ class Block:
 
     def understood(self) -> bool:
         """Whether every part of it is of a type that can be sent back."""
-        known = all(run.delta.get("type") in _APPLY for run in self._runs)
+        known = all(buffer.delta.get("type") in _APPLY for buffer in self._buffers)
         return known and self.handling is not Handling.UNKNOWN
 
     def valid_input(self) -> bool:

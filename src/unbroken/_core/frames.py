@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FRAME",
-    "TEXT_AND_END",
     "Event",
     "FrameError",
     "Framing",
     "PlainDelta",
     "ServerSentEvents",
     "from_json",
+    "text_and_end",
     "to_json",
 ]
 
@@ -53,6 +53,10 @@ class PlainDelta(NamedTuple):
     before: bytes
     block_index: bytes
     kind: bytes
+
+    def renumbered(self, index: int) -> bytes:
+        """The frame up to its string, with another index."""
+        return _INDEX.sub(rb"\g<1>%d" % index, self.before, count=1)
 
 
 class Framing(Protocol):
@@ -86,17 +90,40 @@ _FIELDS = {b"event", b"data", b"id", b"retry", b""}
 # With `*+`, nothing is tried a second time.
 _UNESCAPED = rb'[^"\\\x00-\x1f]*+'
 _ESCAPED = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
-TEXT_AND_END = rb'(?!")(%b(?:%b%b)*+)" *+\} *+\} *+\n\n' % (_UNESCAPED, _ESCAPED, _UNESCAPED)
-"""The rest of a plain delta: the inside of a JSON string that is not empty, by its grammar, and
-what closes it all, with the spaces that the API pads its events with."""
+_TEXT = rb'(?!")(%b(?:%b%b)*+)' % (_UNESCAPED, _ESCAPED, _UNESCAPED)
+_END_OF_DELTA = rb'" *+\} *+\} *+\n\n'  # with the spaces that the API pads its events with
+
+# For a seam that must see some of the text: no escape of a character below U+0100, no white space
+# at the end, raw or escaped.
+_ESCAPED_ABOVE_LATIN = rb'\\(?:["\\/bfnrt]|u(?!00)[0-9a-fA-F]{4})'
+_NO_SPACE_BEFORE = (
+    rb"(?<! )(?<!\\[fnrt])(?<!\\u(?:1680|20[0-2][0-9a-fA-F]|205[fF]|3000))"
+    rb"(?<!\xc2[\x85\xa0])"
+    rb"(?<!\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)"
+)
 
 # What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
     rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
-    rb'|"(input_json_delta)", ?"partial_json"): ?"' + TEXT_AND_END
+    rb'|"(input_json_delta)", ?"partial_json"): ?"' + _TEXT + _END_OF_DELTA
 )
+_INDEX = re.compile(rb'("index": ?)\d+')
+
+
+def text_and_end(trigger: bytes | None = None) -> bytes:
+    """A pattern for the rest of a plain delta: its text, which is not empty, and what closes it.
+
+    Args:
+        trigger: A byte that the text must not contain; it must not end in white space then, either.
+            None to allow any text.
+    """
+    if trigger is None:
+        return _TEXT + _END_OF_DELTA
+    unescaped = _UNESCAPED.replace(b"]*+", re.escape(trigger) + b"]*+")
+    text = rb'(?!")(%b(?:%b%b)*+)' % (unescaped, _ESCAPED_ABOVE_LATIN, unescaped)
+    return text + _NO_SPACE_BEFORE + _END_OF_DELTA
 
 
 class ServerSentEvents:

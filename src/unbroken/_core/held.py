@@ -32,7 +32,7 @@ class Held:
 
     __slots__ = ("_size", "block", "frames", "index")
 
-    def __init__(self, block: Block, index: object) -> None:
+    def __init__(self, block: Block, index: int) -> None:
         self.block = block
         self.index = index
         self.frames: list[bytes] = []
@@ -57,20 +57,12 @@ class HeldBlocks:
     def __bool__(self) -> bool:
         return bool(self._queue)
 
-    def add(self, block: Block, index: object, frame: bytes) -> None:
+    def add(self, block: Block, index: int, frame: bytes) -> Held:
         """Hold a block that began with this frame."""
-        self._queue.append(Held(block, index))
-        self._queue[-1].keep(frame)
-
-    def last(self, block: Block) -> Held | None:
-        """The one that was held last, if it is this block."""
-        return self._queue[-1] if self._queue and self._queue[-1].block is block else None
-
-    def keep(self, block: Block, frame: bytes) -> None:
-        """A frame of a block came, which may be the last one that is held."""
-        held = self.last(block)
-        if held is not None:
-            held.keep(frame)
+        held = Held(block, index)
+        held.keep(frame)
+        self._queue.append(held)
+        return held
 
     def release(self, *, next_began: bool, stop_reason: str | None = None) -> list[Held]:
         """Take out the blocks that need to wait no longer.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unbroken._core.attempts import AttemptKind
@@ -14,21 +13,24 @@ from unbroken._core.delivered import Delivered
 from unbroken._core.events import Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import FrameError
+from unbroken._core.ledger import Ledger
+from unbroken._core.message import Message
 from unbroken._core.models import refuses_prefill
+from unbroken._core.reading import Reading
 from unbroken._core.replies import NO_REPLIES, Next, after_problem
 from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
 from unbroken._core.seam import SeamError
-from unbroken._core.splice import Splice
 from unbroken._core.states import Phase
+from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from unbroken._core.blocks import Block
+    from unbroken._core.fast_lane import DeltaRun
     from unbroken._core.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
-    from unbroken._core.run import Run
     from unbroken._core.seam import Seam
 
 __all__ = ["Machine", "Recovery", "Retrying"]
@@ -116,24 +118,26 @@ class Recovery:
         self.call = Call(policy, _model(body), now)
         self.plan = Plan(body)
         """The request that is under way, or the next one."""
-        self._reading = self.plan
-        self._had: list[tuple[Block, tuple[int, int]]] = []  # what the caller had before
+        self.message: Message | None = None
+        """The caller's message, once a stream was opened."""
+        self._current_plan = self.plan  # of the attempt that is read
+        self._delivered_before: list[
+            tuple[Block, tuple[int, int]]
+        ] = []  # what the caller had before
         self._body = body
         self._prefill = prefill
         self._live = live
         self._may_trim_word = True
-        self._seam: Seam | None = None  # of the attempt that is being read
+        self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
-        self._progress_timeout = math.inf if progress_timeout is None else progress_timeout
-        self._last_event = now
-        self._alarm = -math.inf
+        self._watch = Watch(self.call.bounds.ends, progress_timeout)
+        self._ledger = Ledger()
         self._framing: Framing | None = None
-        self._run: Run | None = None  # what the next bytes may add to
-        self._fresh: float | None = None  # when the caller got something new, if not told yet
-        self._kept = 0  # characters that the caller had when the last attempt was cut
-        self._cut: tuple[int, int] | None = None  # the last attempt that began, and its input
-        self.splice: Splice | None = None
-        """The caller's message, once a stream was opened."""
+        self._reading: Reading | None = None
+        self._run: DeltaRun | None = None  # what the next bytes may add to
+        self._growth = 0  # of the message, as far as the call was told
+        self._progress_at: float | None = None  # when the message grew, if the call was not told
+        self._kept_chars = 0  # that the caller had when the last attempt was cut
 
     # What drivers tell it
 
@@ -147,22 +151,20 @@ class Recovery:
         """The response is a stream of events, framed like this."""
         self.call.streams()
         self._framing = framing()
-        if self.splice is None:
-            self.splice = Splice(self._framing, self._live)
+        if self.message is None:
+            self.message = Message(self._framing)
         plan = self.plan
-        self.splice.begin_attempt(
-            plan.seam,
-            continues=plan.mode is not PlanMode.AGAIN,
-            keeps=plan.mode is PlanMode.USER_TURN,
-            prompt_tokens=plan.prompt_tokens,
+        again = plan.mode is PlanMode.AGAIN
+        self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
+        self._reading = Reading(
+            self.message, self._ledger, self._framing, self._live, mode=plan.mode, seam=plan.seam
         )
         self._seam = plan.seam
         # The request was sent: its body holds texts that may be long.
-        self._reading = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
-        self._had = [(block, block.size()) for block in self.splice.blocks]
+        self._current_plan = self.plan = dataclasses.replace(plan, body=self._body, seam=None)
+        self._delivered_before = [(block, block.size()) for block in self.message.blocks]
         self._run = None
-        self._last_event = now
-        self._alarm = -math.inf
+        self._watch.begin(now)
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take in bytes of the body, and return what the caller gets for them."""
@@ -171,22 +173,22 @@ class Recovery:
         if out is None:
             out = self._read(data, now)
         else:
-            self._last_event = now
+            self._watch.last_event = now
             if out:
-                self._fresh = now
-        if now >= self._alarm and self.call.phase is Phase.READING:
-            out += self._watch(now)
+                self._progress_at = now
+        if now >= self._watch.alarm and self.call.phase is Phase.READING:
+            out += self._end_overdue(now)
         return out
 
     def broke(self, loss: Loss, now: float) -> bytes:
         """The stream ended or broke before its end; return what the caller gets for that."""
-        assert self.splice is not None
+        assert self._reading is not None
         self._close_books(now)
-        if self.splice.end is not None:
-            return self._finish(self.splice.finish(), now)
+        if self._reading.ended:
+            return self._finish(now)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
-            out = self.splice.finish_as("tool_use")
+            out = self._reading.finish_as("tool_use")
             self._tell_answer()
             self.call.ended_short(loss, now)
             return out
@@ -220,29 +222,30 @@ class Recovery:
 
     def partial(self) -> dict[str, Any] | None:
         """The message as the caller has been given it."""
-        return None if self.splice is None else self.splice.so_far()
+        return None if self.message is None else self.message.so_far()
 
     def turns(self) -> tuple[dict[str, Any], ...]:
         """The turns that produced the answer."""
-        if self.splice is None:
+        if self.message is None:
             return ()
-        apart = self._reading.mode is PlanMode.USER_TURN
+        apart = self._current_plan.mode is PlanMode.USER_TURN
         asked = self._asked() if apart else ()
-        content = Delivered(self._received() if apart else self.splice.blocks, None).turn()
+        content = Delivered(self._received() if apart else self.message.blocks, None).turn()
         return (*asked, {"role": "assistant", "content": content}) if content else asked
 
     def _asked(self) -> tuple[dict[str, Any], ...]:
         """The turns that asked for what is being read."""
-        had = Delivered([block.until(size) for block, size in self._had], None)
-        return had.turns(self._reading.sent, self._reading.prompt)
+        before = Delivered([block.until(size) for block, size in self._delivered_before], None)
+        return before.turns(self._current_plan.sent, self._current_plan.prompt)
 
     def _received(self) -> list[Block]:
         """What the last continuation brought, without what was held back when it broke off."""
-        assert self.splice is not None
-        delivered = set(map(id, self.splice.blocks))
+        assert self.message is not None
+        assert self._reading is not None
+        delivered = set(map(id, self.message.blocks))
         return [
             block
-            for block in self.splice.received
+            for block in self._reading.received()
             if block.handling is Handling.TEXT
             or id(block) in delivered
             or (block.handling is Handling.THINKING and block.closed)
@@ -252,15 +255,15 @@ class Recovery:
 
     def _read(self, data: bytes, now: float) -> bytes:
         assert self._framing is not None
-        assert self.splice is not None
+        assert self._reading is not None
         out: list[bytes] = []
         try:
             for frame in self._framing.split(data):
-                piece = self.splice.plain_delta(frame)
+                piece = self._reading.plain_delta(frame)
                 if piece is None:
                     piece = self._take(frame, now)
                 else:
-                    self._last_event = now
+                    self._watch.last_event = now
                 out.append(piece)
                 if self.call.phase is not Phase.READING:
                     break
@@ -269,55 +272,55 @@ class Recovery:
         except SeamError as error:
             out.append(self._seam_failed(error, now))
         self._progress(now)
-        self._run = None if self._framing.pending else self.splice.run
+        self._run = None if self._framing.pending else self._reading.lane.run
         return b"".join(out)
 
     def _take(self, frame: bytes, now: float) -> bytes:
         assert self._framing is not None
-        assert self.splice is not None
+        assert self._reading is not None
         event = self._framing.decode(frame)
         if event is None:
             return frame
         if event.name == "error":
             return self.broke(_error_event(event), now)
         if event.name != "ping":
-            self._last_event = now
+            self._watch.last_event = now
             if self.call.attempt.first_event is None:
                 self.call.note_first_event(now)
-        piece = self.splice.take(event)
+        piece = self._reading.take(event)
         if event.name == "message_start":
-            self._settle_cut_attempt()
-        return self._finish(piece, now) if self.splice.whole else piece
+            self._bill_cut_attempt()
+        return piece + self._finish(now) if self._reading.stopped else piece
 
-    def _finish(self, piece: bytes, now: float) -> bytes:
+    def _finish(self, now: float) -> bytes:
+        """The model ended the message: deliver its end."""
+        assert self._reading is not None
         self._close_books(now)
+        out = self._reading.finish()
         self._tell_answer()
         self.call.succeeded(now)
-        return piece
+        return out
 
     def _progress(self, now: float) -> None:
         """Tell the call when the caller last got something new."""
-        assert self.splice is not None
-        if self.splice.progressed:
-            self.splice.progressed = False
-            self._fresh = now
-        if self._fresh is None:
+        assert self.message is not None
+        if self.message.growth > self._growth:
+            self._growth, self._progress_at = self.message.growth, now
+        if self._progress_at is None:
             return
         missed = self.call.first is not None
-        outage = self.call.progress(self._fresh)
-        self._fresh = None
+        outage = self.call.progress(self._progress_at)
+        self._progress_at = None
         self._replies = NO_REPLIES
         if missed:
-            self.call.emit(Resumed, kept_chars=self._kept, outage=outage)
+            self.call.emit(Resumed, kept_chars=self._kept_chars, outage=outage)
 
-    def _watch(self, now: float) -> bytes:
-        """Look whether something is overdue, and when to look again."""
-        ends = math.inf if self.call.bounds.ends is None else self.call.bounds.ends
-        stalls = self._last_event + self._progress_timeout
-        self._alarm = min(ends, stalls)
-        if now < self._alarm:
+    def _end_overdue(self, now: float) -> bytes:
+        """End what is overdue, if anything is; return what the caller gets for that."""
+        overdue = self._watch.overdue(now)
+        if overdue is None:
             return b""
-        if now >= ends:
+        if overdue is Overdue.CALL:
             return self._out_of_time(now)
         detail = "nothing but pings came"
         return self.broke(Loss(Failure(FailureKind.STALLED, detail), TimeoutError(detail)), now)
@@ -350,7 +353,7 @@ class Recovery:
     # What to ask next
 
     def _has_delivered(self) -> bool:
-        return self.splice is not None and bool(self.splice.blocks)
+        return self.message is not None and bool(self.message.blocks)
 
     def _fail(
         self, loss: Loss, plan: Plan | Reason | EndTurn, now: float, *, wrongly: bool = False
@@ -362,14 +365,14 @@ class Recovery:
             self.plan = plan
 
     def _next_plan(self) -> Plan | Reason | EndTurn:
-        assert self.splice is not None
-        self._kept = sum(
-            len(block.text()) for block in self.splice.blocks if block.handling is Handling.TEXT
+        assert self.message is not None
+        self._kept_chars = sum(
+            len(block.text()) for block in self.message.blocks if block.handling is Handling.TEXT
         )
         return resume(
             Situation(
                 self._body,
-                Delivered(self.splice.blocks, self.splice.open),
+                Delivered(self.message.blocks, self.message.open),
                 self.call.policy.resuming,
                 takes_prefill=self._prefill.taken_by(self.call.model or ""),
                 trim_word=self._may_trim_word,
@@ -381,38 +384,26 @@ class Recovery:
 
     def _tell_answer(self) -> None:
         """Tell the call what stands around the words of the message."""
-        assert self.splice is not None
-        message, end = self.splice.message or {}, self.splice.end or {}
+        assert self.message is not None
+        message, end = self.message.start or {}, self.message.end or {}
         usage = {**(message.get("usage") or {}), **(end.get("usage") or {})}
         self.call.answered({**message, **(end.get("delta") or {}), "usage": usage})
 
     def _close_books(self, now: float) -> None:
         """Write down what the attempt brought."""
-        assert self.splice is not None
+        assert self._reading is not None
         self._progress(now)
-        usage = self.splice.usage
         self.call.note(
-            received_chars=self.splice.received_chars(),
-            usage=usage.billed(),
+            received_chars=self._reading.received_chars(),
+            usage=self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
 
-    def _settle_cut_attempt(self) -> None:
-        """A continuation's input tells what the attempt before it put out."""
-        assert self.splice is not None
-        total = self.splice.usage.input_total()
-        if total is None:
-            return
-        total -= self.plan.prompt_tokens
-        if self.plan.mode is not PlanMode.AGAIN and self._cut is not None:
-            number, before = self._cut
-            usage = self.call.attempts[number - 1].usage
-            if usage is not None and usage.output_tokens is None:
-                told = dataclasses.replace(
-                    usage, output_tokens=max(total - before, 0), estimated=True
-                )
-                self.call.bill(number, told)
-        self._cut = (self.call.attempt.number, total)
+    def _bill_cut_attempt(self) -> None:
+        """Bill the attempt before this one, if only this one's input tells its output."""
+        told = self._ledger.estimate_cut_output()
+        if told is not None:
+            self.call.bill(*told)
 
 
 def _model(body: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +11,20 @@ from hypothesis import strategies as st
 from tests.core.service import Service, read_message, request
 
 from unbroken._core import held as held_module
+from unbroken._core import seam as seam_module
 from unbroken._core.blocks import Handling, handling
 from unbroken._core.frames import FrameError, ServerSentEvents
+from unbroken._core.ledger import Ledger
+from unbroken._core.message import Message
+from unbroken._core.reading import Reading
+from unbroken._core.resume import PlanMode
 from unbroken._core.seam import ExactSeam, FreeSeam
-from unbroken._core.splice import Splice
 from unbroken.testing import Answer, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from unbroken._core.blocks import Block
 
 SSE = ServerSentEvents()
 
@@ -106,18 +115,52 @@ def result_block(index: int, of: int, kind: str = "web_search_tool_result") -> l
     return [begin(index, kind, tool_use_id=f"id_{of}", content=[]), end(index)]
 
 
-def take(splice: Splice, frame: bytes) -> bytes:
-    """As the machine reads: plain deltas the short way, the rest taken apart."""
-    piece = splice.plain_delta(frame)
+class Reader:
+    """A message, and the attempt that is read into it."""
+
+    def __init__(self, live: Collection[str] = ()) -> None:
+        self.message = Message(ServerSentEvents())
+        self.live = live
+        self.ledger = Ledger()
+        self.attempts = 0
+        self.begin_attempt()
+
+    def begin_attempt(
+        self, seam: Any = None, mode: PlanMode = PlanMode.AGAIN, prompt_tokens: int = 0
+    ) -> None:
+        self.attempts += 1
+        self.growth = self.message.growth
+        self.ledger.begin_attempt(self.attempts, None if mode is PlanMode.AGAIN else prompt_tokens)
+        self.reading = Reading(
+            self.message, self.ledger, ServerSentEvents(), self.live, mode=mode, seam=seam
+        )
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self.message.blocks
+
+    @property
+    def progressed(self) -> bool:
+        """Whether the attempt gave the caller something new."""
+        return self.message.growth > self.growth
+
+    @property
+    def is_whole(self) -> bool:
+        return self.message.end is not None
+
+
+def take(reader: Reader, frame: bytes) -> bytes:
+    """As the machine reads: plain deltas in the fast lane, the rest parsed."""
+    piece = reader.reading.plain_delta(frame)
     if piece is None:
         event = SSE.decode(frame)
         assert event is not None
-        piece = splice.take(event)
-    return piece
+        piece = reader.reading.take(event)
+    return piece + reader.reading.finish() if reader.reading.stopped else piece
 
 
-def read(splice: Splice, *frames: bytes) -> bytes:
-    return b"".join(take(splice, frame) for frame in frames)
+def read(reader: Reader, *frames: bytes) -> bytes:
+    return b"".join(take(reader, frame) for frame in frames)
 
 
 def events(out: bytes) -> list[dict[str, Any]]:
@@ -135,18 +178,18 @@ def said(out: bytes) -> str:
     return "".join(d.get("text", "") for d in deltas)
 
 
-def begun(*frames: bytes, live: tuple[str, ...] = ()) -> tuple[Splice, bytes]:
-    splice = Splice(ServerSentEvents(), live)
-    return splice, read(splice, message_start(), *frames)
+def begun(*frames: bytes, live: tuple[str, ...] = ()) -> tuple[Reader, bytes]:
+    reader = Reader(live)
+    return reader, read(reader, message_start(), *frames)
 
 
 def resumed(
     *frames: bytes, seam: Any = None, continues: bool = True, second: bytes | None = None
-) -> tuple[Splice, bytes]:
+) -> tuple[Reader, bytes]:
     """A message whose first attempt brought these frames, and whose second one has begun."""
-    splice, out = begun(*frames)
-    splice.begin_attempt(seam, continues=continues, keeps=continues)
-    return splice, out + read(splice, message_start(2) if second is None else second)
+    reader, out = begun(*frames)
+    reader.begin_attempt(seam, PlanMode.USER_TURN if continues else PlanMode.AGAIN)
+    return reader, out + read(reader, message_start(2) if second is None else second)
 
 
 ENDING = (message_delta(), STOP)
@@ -199,15 +242,15 @@ ENDING = (message_delta(), STOP)
 )
 def test_a_healthy_stream_passes_byte_for_byte(frames):
     frames = [message_start(), PING, *frames, ev("brand_new_event", x=1), *ENDING]
-    splice = Splice(ServerSentEvents())
-    out = b"".join(take(splice, frame) for frame in frames)
+    reader = Reader()
+    out = b"".join(take(reader, frame) for frame in frames)
     pings = {PING, ev("brand_new_event", x=1)}
     assert [f for f in ServerSentEvents().split(out) if f not in pings] == [
         f for f in frames if f not in pings
     ]
     assert sorted(ServerSentEvents().split(out)) == sorted(frames)
-    assert splice.whole
-    assert splice.so_far() == message(out)
+    assert reader.is_whole
+    assert reader.message.so_far() == message(out)
 
 
 blocks = st.one_of(
@@ -295,26 +338,26 @@ def test_each_type_of_block_has_its_handling(kind, expected):
 
 
 def test_text_is_delivered_as_it_comes():
-    splice, _ = begun()
-    assert take(splice, begin(0)) == b"", "not opened before it says something"
-    assert take(splice, words(0, "a")) == begin(0) + words(0, "a")
-    assert take(splice, words(0, "b")) == words(0, "b")
-    assert splice.open is splice.blocks[0]
-    assert take(splice, end(0)) == b"", "not closed before something follows"
-    assert splice.open is splice.blocks[0]
-    assert take(splice, begin(1)) == b""
-    assert take(splice, words(1, "c")) == end(0) + begin(1) + words(1, "c")
+    reader, _ = begun()
+    assert take(reader, begin(0)) == b"", "not opened before it says something"
+    assert take(reader, words(0, "a")) == begin(0) + words(0, "a")
+    assert take(reader, words(0, "b")) == words(0, "b")
+    assert reader.message.open is reader.blocks[0]
+    assert take(reader, end(0)) == b"", "not closed before something follows"
+    assert reader.message.open is reader.blocks[0]
+    assert take(reader, begin(1)) == b""
+    assert take(reader, words(1, "c")) == end(0) + begin(1) + words(1, "c")
 
 
 def test_an_empty_text_is_delivered_when_it_ends():
-    splice, _ = begun(begin(0))
-    assert take(splice, end(0)) == begin(0)
-    assert read(splice, *ENDING) == end(0) + message_delta() + STOP
+    reader, _ = begun(begin(0))
+    assert take(reader, end(0)) == begin(0)
+    assert read(reader, *ENDING) == end(0) + message_delta() + STOP
 
 
 def test_text_that_comes_with_the_start_of_its_block_is_delivered():
-    splice, _ = begun()
-    out = read(splice, begin(0, text="Hello "), words(0, "there"), end(0), *ENDING)
+    reader, _ = begun()
+    out = read(reader, begin(0, text="Hello "), words(0, "there"), end(0), *ENDING)
     assert said(out) == "Hello there"
     assert message(message_start() + out)["content"] == [{"type": "text", "text": "Hello there"}]
 
@@ -322,82 +365,82 @@ def test_text_that_comes_with_the_start_of_its_block_is_delivered():
 @pytest.mark.parametrize("kind", ["thinking", "redacted_thinking"])
 def test_thinking_is_delivered_when_the_next_block_begins(kind):
     thought = thinking_block(0) if kind == "thinking" else [begin(0, kind, data="x"), end(0)]
-    splice, _ = begun()
+    reader, _ = begun()
     for frame in thought:
-        assert take(splice, frame) == b""
-    assert splice.blocks == []
-    assert not splice.progressed
-    assert take(splice, begin(1)) == b"".join(thought)
-    assert splice.progressed
+        assert take(reader, frame) == b""
+    assert reader.blocks == []
+    assert not reader.progressed
+    assert take(reader, begin(1)) == b"".join(thought)
+    assert reader.progressed
 
 
 def test_thinking_is_delivered_when_the_message_ends():
-    splice, _ = begun(*thinking_block(0))
-    assert take(splice, message_delta()) == b"".join(thinking_block(0))
+    reader, _ = begun(*thinking_block(0))
+    assert take(reader, message_delta()) == b"".join(thinking_block(0))
 
 
 def test_a_tool_call_is_delivered_when_it_stops():
-    splice, _ = begun()
+    reader, _ = begun()
     frames = tool_block(0)
     for frame in frames[:-1]:
-        assert take(splice, frame) == b""
-    assert take(splice, frames[-1]) == b"".join(frames)
+        assert take(reader, frame) == b""
+    assert take(reader, frames[-1]) == b"".join(frames)
 
 
 def test_a_server_tool_call_is_delivered_with_its_result():
-    splice, _ = begun()
+    reader, _ = begun()
     frames = tool_block(0, "server_tool_use") + result_block(1, 0)
     for frame in frames[:-1]:
-        assert take(splice, frame) == b""
-    assert take(splice, frames[-1]) == b"".join(frames)
+        assert take(reader, frame) == b""
+    assert take(reader, frames[-1]) == b"".join(frames)
 
 
 def test_of_two_server_tool_calls_both_wait_for_both_results():
     frames = tool_block(0, "server_tool_use") + tool_block(1, "server_tool_use")
-    splice, _ = begun(*frames, *result_block(2, 0))
-    assert splice.blocks == []
-    out = read(splice, *result_block(3, 1))
+    reader, _ = begun(*frames, *result_block(2, 0))
+    assert reader.blocks == []
+    out = read(reader, *result_block(3, 1))
     assert out == b"".join(frames + result_block(2, 0) + result_block(3, 1))
 
 
 def test_text_between_a_server_tool_call_and_its_result_waits_too():
     frames = tool_block(0, "server_tool_use") + text_block(1, "one moment")
-    splice, _ = begun(*frames)
-    assert splice.blocks == []
-    out = read(splice, *result_block(2, 0))
+    reader, _ = begun(*frames)
+    assert reader.blocks == []
+    out = read(reader, *result_block(2, 0))
     assert out == b"".join(frames + result_block(2, 0))
 
 
 @pytest.mark.parametrize("stop_reason", ["pause_turn", "end_turn", "tool_use", "max_tokens"])
 def test_a_server_tool_call_without_a_result_is_delivered_when_the_message_ends(stop_reason):
     frames = tool_block(0, "server_tool_use")
-    splice, _ = begun(*frames)
-    assert take(splice, message_delta(stop_reason)) == b"".join(frames)
+    reader, _ = begun(*frames)
+    assert take(reader, message_delta(stop_reason)) == b"".join(frames)
 
 
 def test_a_result_is_delivered_when_it_is_whole():
-    splice, _ = begun(*tool_block(0, "server_tool_use"))
-    assert take(splice, result_block(1, 0)[0]) == b""
-    assert splice.blocks == []
+    reader, _ = begun(*tool_block(0, "server_tool_use"))
+    assert take(reader, result_block(1, 0)[0]) == b""
+    assert reader.blocks == []
 
 
 def test_an_unknown_block_is_delivered_as_it_comes():
-    splice, _ = begun()
+    reader, _ = begun()
     for frame in (begin(0, "brand_new"), delta(0, "new_delta", x=1), end(0)):
-        assert take(splice, frame) == frame
+        assert take(reader, frame) == frame
 
 
 def test_an_unknown_block_behind_a_held_one_waits_with_it():
     frames = [*tool_block(0, "server_tool_use"), begin(1, "brand_new"), end(1)]
-    splice, _ = begun(*frames)
-    assert splice.blocks == []
-    assert read(splice, *result_block(2, 0)) == b"".join(frames + result_block(2, 0))
+    reader, _ = begun(*frames)
+    assert reader.blocks == []
+    assert read(reader, *result_block(2, 0)) == b"".join(frames + result_block(2, 0))
 
 
 def test_while_a_block_is_held_pings_and_unknown_events_pass():
-    splice, _ = begun(begin(0, "thinking"))
-    assert take(splice, PING) == PING
-    assert take(splice, ev("brand_new_event", x=1)) == ev("brand_new_event", x=1)
+    reader, _ = begun(begin(0, "thinking"))
+    assert take(reader, PING) == PING
+    assert take(reader, ev("brand_new_event", x=1)) == ev("brand_new_event", x=1)
 
 
 @pytest.mark.parametrize(
@@ -410,19 +453,19 @@ def test_while_a_block_is_held_pings_and_unknown_events_pass():
     ],
 )
 def test_a_live_block_is_delivered_as_it_comes(live, frames):
-    splice, _ = begun(live=live)
+    reader, _ = begun(live=live)
     for frame in frames[:-1]:
-        assert take(splice, frame) == frame
-        assert splice.open is splice.blocks[0]
-        assert splice.progressed
-    assert take(splice, frames[-1]) == frames[-1]
-    assert splice.open is None
+        assert take(reader, frame) == frame
+        assert reader.message.open is reader.blocks[0]
+        assert reader.progressed
+    assert take(reader, frames[-1]) == frames[-1]
+    assert reader.message.open is None
 
 
 @pytest.mark.parametrize("live", [("tool_use other",), ("thinking",), ("look",)])
 def test_a_block_that_is_not_meant_is_not_live(live):
-    splice, _ = begun(live=live)
-    assert take(splice, begin(0, "tool_use", id="i", name="look")) == b""
+    reader, _ = begun(live=live)
+    assert take(reader, begin(0, "tool_use", id="i", name="look")) == b""
 
 
 # Held blocks that are long
@@ -435,21 +478,21 @@ def test_a_held_block_that_is_long_is_written_anew(monkeypatch, limit):
     thoughts = [delta(0, "thinking_delta", thinking=piece) for piece in pieces]
     signature = delta(0, "signature_delta", signature="sig")
     frames = [begin(0, "thinking"), *thoughts, signature, end(0), *text_block(1, "a"), *ENDING]
-    splice, out = begun(*frames)
+    reader, out = begun(*frames)
     assert message(out) == message(message_start() + b"".join(frames))
     assert len(events(out)) < len(frames) - 90, "deltas of a type are one"
-    assert splice.so_far() == message(out)
+    assert reader.message.so_far() == message(out)
 
 
 def test_a_long_block_is_kept_once():
-    splice, _ = begun(begin(0, "thinking"))
+    reader, _ = begun(begin(0, "thinking"))
     for _ in range(3000):
-        assert take(splice, delta(0, "thinking_delta", thinking="x" * 100)) == b""
-    (held,) = splice._held._queue
+        assert take(reader, delta(0, "thinking_delta", thinking="x" * 100)) == b""
+    (held,) = reader.reading._held._queue
     assert held.frames == []
-    assert sum(map(len, (held.block._runs[0].text,))) == 300_000
-    take(splice, end(0))
-    out = take(splice, begin(1))
+    assert sum(map(len, (held.block._buffers[0].text,))) == 300_000
+    take(reader, end(0))
+    out = take(reader, begin(1))
     (start, whole, stop) = events(out)
     assert start["type"] == "content_block_start"
     assert whole["delta"]["thinking"] == "x" * 300_000
@@ -463,8 +506,8 @@ def test_frames_that_follow_a_long_block_are_kept_again(monkeypatch):
         *(typed(0, piece) for piece in ('{"a":"', "x" * 500, '"}')),
         end(0),
     ]
-    splice, _ = begun(*long)
-    out = read(splice, *result_block(1, 0))
+    reader, _ = begun(*long)
+    out = read(reader, *result_block(1, 0))
     assert out.endswith(b"".join(result_block(1, 0)))
     assert json.loads(events(out)[1]["delta"]["partial_json"]) == {"a": "x" * 500}
 
@@ -475,29 +518,29 @@ def test_frames_that_follow_a_long_block_are_kept_again(monkeypatch):
 @pytest.mark.parametrize("bad", ['{"a":', "[1]", '"a"', "null", "{'a':1}", '{"a":1}}'], ids=repr)
 class TestToolInputThatIsNoObject:
     def test_is_held_until_the_message_tells_why(self, bad):
-        splice, _ = begun(*tool_block(0, json_text=bad))
-        assert splice.blocks == []
+        reader, _ = begun(*tool_block(0, json_text=bad))
+        assert reader.blocks == []
 
     @pytest.mark.parametrize(
         "stop_reason", ["max_tokens", "model_context_window_exceeded", "refusal"]
     )
     def test_is_delivered_as_it_came_where_the_message_was_cut_short(self, bad, stop_reason):
         frames = [*tool_block(0, json_text=bad), message_delta(stop_reason), STOP]
-        splice, out = begun(*frames)
+        reader, out = begun(*frames)
         assert out == message_start() + b"".join(frames)
-        assert splice.whole
+        assert reader.is_whole
 
     @pytest.mark.parametrize("stop_reason", ["tool_use", "end_turn", "pause_turn", "brand_new"])
     def test_is_a_broken_stream_otherwise(self, bad, stop_reason):
-        splice, _ = begun(*tool_block(0, json_text=bad))
+        reader, _ = begun(*tool_block(0, json_text=bad))
         with pytest.raises(FrameError):
-            take(splice, message_delta(stop_reason))
-        assert splice.blocks == []
-        assert not splice.whole
+            take(reader, message_delta(stop_reason))
+        assert reader.blocks == []
+        assert not reader.is_whole
 
     def test_holds_what_follows_it(self, bad):
-        splice, _ = begun(*tool_block(0, json_text=bad), *tool_block(1))
-        assert splice.blocks == []
+        reader, _ = begun(*tool_block(0, json_text=bad), *tool_block(1))
+        assert reader.blocks == []
 
 
 # The end
@@ -518,23 +561,23 @@ class TestToolInputThatIsNoObject:
     ],
 )
 def test_whatever_the_stop_reason_the_end_comes_in_one_piece(stop_reason):
-    splice, _ = begun(*text_block(0, "a"))
-    assert take(splice, message_delta(stop_reason)) == b""
-    assert splice.end is not None
-    assert not splice.whole
-    assert take(splice, STOP) == end(0) + message_delta(stop_reason) + STOP
-    assert splice.whole
-    so_far = splice.so_far()
+    reader, _ = begun(*text_block(0, "a"))
+    assert take(reader, message_delta(stop_reason)) == b""
+    assert reader.reading.ended
+    assert not reader.is_whole
+    assert take(reader, STOP) == end(0) + message_delta(stop_reason) + STOP
+    assert reader.is_whole
+    so_far = reader.message.so_far()
     assert so_far is not None
     assert so_far["stop_reason"] == stop_reason
 
 
 def test_a_missing_message_stop_is_supplied():
-    splice, _ = begun(*text_block(0, "a"), message_delta())
-    assert splice.finish() == end(0) + message_delta() + SSE.encode(
+    reader, _ = begun(*text_block(0, "a"), message_delta())
+    assert reader.reading.finish() == end(0) + message_delta() + SSE.encode(
         "message_stop", {"type": "message_stop"}
     )
-    assert splice.whole
+    assert reader.is_whole
 
 
 def test_several_message_deltas_come_as_one():
@@ -546,7 +589,7 @@ def test_several_message_deltas_come_as_one():
         context_management={"a": 1},
     )
     third = ev("message_delta", delta={"container": {"id": "c"}}, usage={"output_tokens": 10})
-    splice, out = begun(*text_block(0, "a"), first, second, third, STOP)
+    reader, out = begun(*text_block(0, "a"), first, second, third, STOP)
     last = events(out)[-2]
     assert last["delta"] == {
         "stop_reason": "end_turn",
@@ -556,24 +599,24 @@ def test_several_message_deltas_come_as_one():
     assert last["usage"] == {"output_tokens": 10, "x": 1}
     assert last["context_management"] == {"a": 1}
     assert [event["type"] for event in events(out)].count("message_delta") == 1
-    assert splice.so_far() == message(out)
+    assert reader.message.so_far() == message(out)
 
 
 def test_a_message_delta_without_usage_is_one():
     bare = ev("message_delta", delta={"stop_reason": "end_turn"})
-    splice, out = begun(bare, STOP)
+    reader, out = begun(bare, STOP)
     assert out == message_start() + bare + STOP
-    assert splice.whole
+    assert reader.is_whole
 
 
 def test_a_message_may_be_ended_for_a_reason_of_ours():
-    splice, out = begun(*text_block(0, "a"), *tool_block(1))
-    out += splice.finish_as("tool_use")
+    reader, out = begun(*text_block(0, "a"), *tool_block(1))
+    out += reader.reading.finish_as("tool_use")
     whole = message(out)
     assert whole["stop_reason"] == "tool_use"
     assert [b["type"] for b in whole["content"]] == ["text", "tool_use"]
     assert whole["usage"]["output_tokens"] > 0
-    assert splice.so_far() == whole
+    assert reader.message.so_far() == whole
 
 
 # What makes no sense
@@ -621,16 +664,16 @@ def test_a_message_may_be_ended_for_a_reason_of_ours():
     ],
 )
 def test_an_event_that_makes_no_sense_is_the_one_named_error(before, frame):
-    splice = Splice(ServerSentEvents())
-    read(splice, *before)
+    reader = Reader()
+    read(reader, *before)
     with pytest.raises(FrameError):
-        take(splice, frame)
+        take(reader, frame)
 
 
 def test_an_end_without_a_message_is_the_one_named_error():
-    splice = Splice(ServerSentEvents())
+    reader = Reader()
     with pytest.raises(FrameError):
-        read(splice, message_delta(), STOP)
+        read(reader, message_delta(), STOP)
 
 
 @pytest.mark.parametrize(
@@ -643,9 +686,9 @@ def test_an_end_without_a_message_is_the_one_named_error():
     ],
 )
 def test_an_odd_delta_does_no_harm(odd):
-    splice, out = begun(begin(0), words(0, "a"), odd, words(0, "c"), end(0), *ENDING)
+    reader, out = begun(begin(0), words(0, "a"), odd, words(0, "c"), end(0), *ENDING)
     assert said(out).replace("b", "") == "ac"
-    assert splice.whole
+    assert reader.is_whole
 
 
 def test_a_number_where_a_text_belongs_does_no_harm_to_a_held_block():
@@ -659,63 +702,63 @@ def test_a_number_where_a_text_belongs_does_no_harm_to_a_held_block():
 
 
 def test_an_open_text_goes_on_growing():
-    splice, out = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
-    out += read(splice, *text_block(0, "fox ", "ran"), *ENDING)
+    reader, out = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
+    out += read(reader, *text_block(0, "fox ", "ran"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "The fox ran"}]
-    assert len(splice.blocks) == 1
+    assert len(reader.blocks) == 1
     assert message(out)["id"] == "msg_1"
 
 
 def test_a_text_whose_end_is_not_delivered_goes_on_growing():
-    splice, out = resumed(*text_block(0, "The fox "), seam=ExactSeam("fox "))
-    out += read(splice, *text_block(0, "fox ", "ran"), *ENDING)
+    reader, out = resumed(*text_block(0, "The fox "), seam=ExactSeam("fox "))
+    out += read(reader, *text_block(0, "fox ", "ran"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "The fox ran"}]
 
 
 def test_a_cited_text_that_ended_gets_no_other_text():
     first = [begin(0), words(0, "The fox "), cite(0, 1), end(0)]
-    splice, out = resumed(*first, seam=ExactSeam("fox "))
-    out += read(splice, *text_block(0, "fox ", "ran"), *ENDING)
+    reader, out = resumed(*first, seam=ExactSeam("fox "))
+    out += read(reader, *text_block(0, "fox ", "ran"), *ENDING)
     assert [b["text"] for b in message(out)["content"]] == ["The fox ", "ran"]
     assert "citations" not in message(out)["content"][1]
 
 
 def test_a_cited_text_that_was_cut_goes_on_growing():
     first = [begin(0), words(0, "The fox "), cite(0, 1)]
-    splice, out = resumed(*first, seam=ExactSeam("fox "))
-    out += read(splice, begin(0), words(0, "fox ran"), cite(0, 2), end(0), *ENDING)
+    reader, out = resumed(*first, seam=ExactSeam("fox "))
+    out += read(reader, begin(0), words(0, "fox ran"), cite(0, 2), end(0), *ENDING)
     (block,) = message(out)["content"]
     assert block["text"] == "The fox ran"
     assert [c["number"] for c in block["citations"]] == [1, 2]
 
 
 def test_citations_wait_until_it_is_clear_which_block_they_are_of():
-    splice, _ = resumed(begin(0), words(0, "The fox ran"), seam=ExactSeam("fox ran"))
-    assert read(splice, begin(0), words(0, "fox "), cite(0, 1)) == b""
-    out = take(splice, words(0, "ran and"))
+    reader, _ = resumed(begin(0), words(0, "The fox ran"), seam=ExactSeam("fox ran"))
+    assert read(reader, begin(0), words(0, "fox "), cite(0, 1)) == b""
+    out = take(reader, words(0, "ran and"))
     assert [e["delta"]["type"] for e in events(out)] == ["citations_delta", "text_delta"]
 
 
 def test_citations_of_text_that_the_caller_has_are_not_delivered_again():
-    splice, out = resumed(begin(0), words(0, "The fox ran"), cite(0, 1), seam=ExactSeam("fox ran"))
-    out += read(splice, begin(0), words(0, "fox "), cite(0, 1), end(0))
-    out += read(splice, *text_block(1, "ran", " off"), *ENDING)
+    reader, out = resumed(begin(0), words(0, "The fox ran"), cite(0, 1), seam=ExactSeam("fox ran"))
+    out += read(reader, begin(0), words(0, "fox "), cite(0, 1), end(0))
+    out += read(reader, *text_block(1, "ran", " off"), *ENDING)
     (block,) = message(out)["content"]
     assert block["text"] == "The fox ran off"
     assert [c["number"] for c in block["citations"]] == [1]
 
 
 def test_a_second_text_gets_a_block_of_its_own():
-    splice, out = resumed(begin(0), words(0, "One. "), seam=ExactSeam("One. "))
-    out += read(splice, *text_block(0, "One. ", "Two."), *text_block(1, "Three."), *ENDING)
+    reader, out = resumed(begin(0), words(0, "One. "), seam=ExactSeam("One. "))
+    out += read(reader, *text_block(0, "One. ", "Two."), *text_block(1, "Three."), *ENDING)
     assert [b["text"] for b in message(out)["content"]] == ["One. Two.", "Three."]
 
 
 def test_indices_stay_contiguous():
-    splice, out = resumed(
+    reader, out = resumed(
         *text_block(0, "a"), *tool_block(1, "server_tool_use"), *result_block(2, 1)
     )
-    out += read(splice, *text_block(0, "b"), *tool_block(1), *ENDING)
+    out += read(reader, *text_block(0, "b"), *tool_block(1), *ENDING)
     content = message(out)["content"]  # which asserts the indices
     assert [b["type"] for b in content] == [
         "text",
@@ -727,104 +770,159 @@ def test_indices_stay_contiguous():
 
 
 def test_indices_of_the_service_need_not_be_contiguous():
-    splice, out = begun(*text_block(0, "a"), *tool_block(4), *text_block(9, "b"), *ENDING)
+    reader, out = begun(*text_block(0, "a"), *tool_block(4), *text_block(9, "b"), *ENDING)
     assert [b["type"] for b in message(out)["content"]] == ["text", "tool_use", "text"]
-    assert splice.so_far() == message(out)
+    assert reader.message.so_far() == message(out)
 
 
 def test_thinking_born_in_a_continuation_is_not_delivered_but_received():
-    splice, out = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
-    out += read(splice, *thinking_block(0, "Go on."), *text_block(1, "fox ", "ran"), *ENDING)
+    reader, out = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
+    out += read(reader, *thinking_block(0, "Go on."), *text_block(1, "fox ", "ran"), *ENDING)
     assert [b["type"] for b in message(out)["content"]] == ["text"]
-    assert [b.type for b in splice.received] == ["thinking", "text"]
-    assert splice.received[0].content() == {
+    assert [b.type for b in reader.reading.received()] == ["thinking", "text"]
+    assert reader.reading.received()[0].content() == {
         "type": "thinking",
         "thinking": "Go on.",
         "signature": "sig",
     }
-    assert splice.received[1].text() == "fox ran"
-    assert splice.received_chars() == len("Go on.fox ran")
+    assert reader.reading.received()[1].text() == "fox ran"
+    assert reader.reading.received_chars() == len("Go on.fox ran")
 
 
 def test_thinking_of_the_same_request_again_is_not_delivered_twice():
-    splice, out = resumed(*thinking_block(0), begin(1), continues=False)
-    assert [b.type for b in splice.blocks] == ["thinking"]
-    out += read(splice, *thinking_block(0, "Otherwise."), *text_block(1, "a"), *ENDING)
+    reader, out = resumed(*thinking_block(0), begin(1), continues=False)
+    assert [b.type for b in reader.blocks] == ["thinking"]
+    out += read(reader, *thinking_block(0, "Otherwise."), *text_block(1, "a"), *ENDING)
     assert [b["type"] for b in message(out)["content"]] == ["thinking", "text"]
     assert message(out)["content"][0]["thinking"] == "Hm."
 
 
 def test_thinking_of_the_same_request_again_is_delivered_where_none_was():
-    splice, out = resumed(begin(0, "thinking"), continues=False)
-    out += read(splice, *thinking_block(0), *text_block(1, "a"), *ENDING)
+    reader, out = resumed(begin(0, "thinking"), continues=False)
+    out += read(reader, *thinking_block(0), *text_block(1, "a"), *ENDING)
     assert [b["type"] for b in message(out)["content"]] == ["thinking", "text"]
 
 
 def test_what_was_held_at_the_drop_is_gone():
-    splice, out = resumed(*text_block(0, "a"), *tool_block(1)[:-1])
-    assert [b.type for b in splice.blocks] == ["text"]
-    out += read(splice, *tool_block(0, json_text='{"b":2}'), *ENDING)
+    reader, out = resumed(*text_block(0, "a"), *tool_block(1)[:-1])
+    assert [b.type for b in reader.blocks] == ["text"]
+    out += read(reader, *tool_block(0, json_text='{"b":2}'), *ENDING)
     content = message(out)["content"]
     assert [b["type"] for b in content] == ["text", "tool_use"]
     assert content[1]["input"] == {"b": 2}
 
 
 def test_an_empty_text_of_a_continuation_is_not_delivered():
-    splice, out = resumed(
+    reader, out = resumed(
         *text_block(0, "a"), *tool_block(1, "server_tool_use"), *result_block(2, 1)
     )
-    out += read(splice, *text_block(0), *text_block(1, "b"), *ENDING)
+    out += read(reader, *text_block(0), *text_block(1, "b"), *ENDING)
     assert [b.get("text") for b in message(out)["content"]] == ["a", None, None, "b"]
 
 
 def test_a_seam_is_decided_when_another_kind_of_block_begins():
     seam = FreeSeam("The fox", tail="", anchor="", mark=None)
-    splice, out = resumed(*text_block(0, "The fox"), seam=seam)
-    out += read(splice, *text_block(0, " ran"))
+    reader, out = resumed(*text_block(0, "The fox"), seam=seam)
+    out += read(reader, *text_block(0, " ran"))
     assert said(out) == "The fox"
-    out += read(splice, *tool_block(1), *ENDING)
+    out += read(reader, *tool_block(1), *ENDING)
     assert [b.get("text") for b in message(out)["content"]] == ["The fox ran", None]
 
 
 def test_a_seam_is_decided_when_the_message_ends():
     seam = FreeSeam("The fox", tail="", anchor="", mark=None)
-    splice, out = resumed(*text_block(0, "The fox"), seam=seam)
-    out += read(splice, *text_block(0, " ran"), *ENDING)
+    reader, out = resumed(*text_block(0, "The fox"), seam=seam)
+    out += read(reader, *text_block(0, " ran"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "The fox ran"}]
 
 
 def test_a_seam_goes_on_over_several_texts():
-    splice, out = resumed(*text_block(0, "One. Two."), seam=ExactSeam("One. Two."))
-    out += read(splice, *text_block(0, "One. "), *text_block(1, "Two. Three."), *ENDING)
+    reader, out = resumed(*text_block(0, "One. Two."), seam=ExactSeam("One. Two."))
+    out += read(reader, *text_block(0, "One. "), *text_block(1, "Two. Three."), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "One. Two. Three."}]
 
 
 def test_the_usage_is_that_of_the_one_message():
     """The first attempt's input, and all output: here 30 tokens were cut, and 20 came after."""
-    splice = Splice(ServerSentEvents())
-    out = read(splice, message_start(1, input_tokens=100), begin(0), words(0, "The fox "))
-    splice.begin_attempt(ExactSeam("fox "), continues=True, prompt_tokens=15)
-    out += read(splice, message_start(2, input_tokens=145), *text_block(0, "fox ran"))
-    out += read(splice, message_delta(input_tokens=145, output_tokens=20), STOP)
+    reader = Reader()
+    out = read(reader, message_start(1, input_tokens=100), begin(0), words(0, "The fox "))
+    reader.begin_attempt(ExactSeam("fox "), PlanMode.USER_TURN, prompt_tokens=15)
+    out += read(reader, message_start(2, input_tokens=145), *text_block(0, "fox ran"))
+    out += read(reader, message_delta(input_tokens=145, output_tokens=20), STOP)
     assert message(out)["usage"] == {"input_tokens": 100, "output_tokens": 50}
-    assert splice.so_far() == message(out)
+    assert reader.message.so_far() == message(out)
 
 
 def test_the_usage_of_the_same_request_again_is_that_of_the_last():
-    splice = Splice(ServerSentEvents())
-    out = read(splice, message_start(1, input_tokens=100), begin(0, "thinking"))
-    splice.begin_attempt(None, continues=False)
-    out += read(splice, message_start(2, input_tokens=100), *text_block(0, "a"), *ENDING)
+    reader = Reader()
+    out = read(reader, message_start(1, input_tokens=100), begin(0, "thinking"))
+    reader.begin_attempt()
+    out += read(reader, message_start(2, input_tokens=100), *text_block(0, "a"), *ENDING)
     assert message(out)["usage"] == {"input_tokens": 100, "output_tokens": 20}
 
 
 def test_two_drops_are_spliced_like_one():
-    splice, out = resumed(begin(0), words(0, "One "), seam=ExactSeam(""))
-    out += read(splice, begin(0), words(0, "two "))
-    splice.begin_attempt(ExactSeam("two "), continues=True)
-    out += read(splice, message_start(3), *text_block(0, "two three"), *ENDING)
+    reader, out = resumed(begin(0), words(0, "One "), seam=ExactSeam(""))
+    out += read(reader, begin(0), words(0, "two "))
+    reader.begin_attempt(ExactSeam("two "), PlanMode.PREFILL)
+    out += read(reader, message_start(3), *text_block(0, "two three"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "One two three"}]
     assert message(out)["id"] == "msg_1"
+
+
+# The fast lane of a continuation
+
+
+class Slow(Reader):
+    """Parses every event."""
+
+    def begin_attempt(self, *args: Any, **kwargs: Any) -> None:
+        super().begin_attempt(*args, **kwargs)
+        self.reading.plain_delta = lambda frame: None  # type: ignore[method-assign]
+
+
+@given(
+    deltas=st.lists(
+        st.sampled_from(
+            [" ran", "off", " [", "[[DO", "NE]]", "[[DONE]]", "\n", " ", "é", "x\n", "."]
+        ),
+        max_size=12,
+    ),
+    number=st.sampled_from([0, 1]),
+    mode=st.sampled_from([PlanMode.PREFILL, PlanMode.USER_TURN]),
+    citing=st.booleans(),
+)
+@settings(deadline=None)
+def test_the_fast_lane_of_a_continuation_says_the_same(deltas, number, mode, citing):
+    outs = []
+    for reader in (Reader(), Slow()):
+        read(reader, message_start(), *text_block(0, "One."), begin(1, "brand_new"), end(1))
+        read(reader, *([] if number else [begin(2, "brand_new"), end(2)]))
+        seam = FreeSeam("One.", tail="", anchor="", mark="[[DONE]]")
+        seam._state = seam_module._State.DECIDED
+        reader.begin_attempt(seam, mode)
+        out = read(reader, message_start(2), begin(1), words(1, "The fox"))
+        out += read(reader, *(words(1, text) for text in deltas))
+        out += read(reader, *([cite(1, 1)] if citing else []), words(1, " end"), end(1), *ENDING)
+        received = [block.text() for block in reader.reading.received()]
+        outs.append(
+            (events(out), received, reader.reading.received_chars(), reader.message.so_far())
+        )
+    assert outs[0] == outs[1]
+
+
+@pytest.mark.parametrize("mode", [PlanMode.PREFILL, PlanMode.USER_TURN])
+def test_a_continuation_enters_the_fast_lane_when_its_seam_is_settled(mode):
+    mark = "[[DONE]]" if mode is PlanMode.USER_TURN else None
+    reader, _ = begun(begin(0), words(0, "The fox ran off"))
+    reader.begin_attempt(FreeSeam("The fox ran off", tail=" ran off", anchor="", mark=mark), mode)
+    read(reader, message_start(2), begin(0))
+    assert reader.reading.plain_delta(words(0, " ran off")) is None
+    take(reader, words(0, " ran off"))
+    take(reader, words(0, " again"))
+    frame = words(0, " and again")
+    assert reader.reading.plain_delta(frame) == frame
+    assert (reader.reading.plain_delta(words(0, " [x]")) is None) is bool(mark)
 
 
 # What it tells
@@ -832,16 +930,16 @@ def test_two_drops_are_spliced_like_one():
 
 def test_what_the_attempt_brought_is_counted_in_characters():
     thought, tool = thinking_block(0, "Hm \u72d0"), tool_block(2)
-    splice, _ = begun(*thought, *text_block(1, 'a"\n', "\U0001f642"), *tool, PING, *ENDING)
-    assert splice.received_chars() == len('Hm \u72d0a"\n\U0001f642{"a":1}')
+    reader, _ = begun(*thought, *text_block(1, 'a"\n', "\U0001f642"), *tool, PING, *ENDING)
+    assert reader.reading.received_chars() == len('Hm \u72d0a"\n\U0001f642{"a":1}')
 
 
 def test_the_message_so_far_is_what_the_caller_was_given():
-    splice = Splice(ServerSentEvents())
-    assert splice.so_far() is None
-    read(splice, message_start(), *thinking_block(0), begin(1), words(1, "a"), end(1))
-    read(splice, *tool_block(2)[:-1])
-    so_far = splice.so_far()
+    reader = Reader()
+    assert reader.message.so_far() is None
+    read(reader, message_start(), *thinking_block(0), begin(1), words(1, "a"), end(1))
+    read(reader, *tool_block(2)[:-1])
+    so_far = reader.message.so_far()
     assert so_far is not None
     assert [b["type"] for b in so_far["content"]] == ["thinking", "text"]
     assert so_far["stop_reason"] is None
@@ -862,14 +960,14 @@ def test_the_message_so_far_is_what_the_caller_was_given():
     ],
 )
 def test_only_content_that_reached_the_caller_is_progress(frames, progressed):
-    splice, _ = begun(*frames)
-    assert splice.progressed is progressed
+    reader, _ = begun(*frames)
+    assert reader.progressed is progressed
 
 
 def test_text_that_the_caller_has_is_no_progress():
-    splice, _ = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
-    splice.progressed = False
-    read(splice, begin(0), words(0, "fox "))
-    assert not splice.progressed
-    take(splice, words(0, "ran"))
-    assert splice.progressed
+    reader, _ = resumed(begin(0), words(0, "The fox "), seam=ExactSeam("fox "))
+    reader.growth = reader.message.growth
+    read(reader, begin(0), words(0, "fox "))
+    assert not reader.progressed
+    take(reader, words(0, "ran"))
+    assert reader.progressed

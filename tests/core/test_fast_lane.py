@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unbroken._core.blocks import Block
+from unbroken._core.fast_lane import DeltaRun, FastLane, Track
 from unbroken._core.frames import ServerSentEvents
 from unbroken._core.held import Held
-from unbroken._core.run import Run
 
 SSE = ServerSentEvents()
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -33,13 +33,13 @@ def delta_frame(
     ).encode("utf-8", "surrogatepass")
 
 
-def begun(frame: bytes) -> tuple[Run, Block] | None:
+def begun(frame: bytes) -> tuple[DeltaRun, Block] | None:
     """A run that begins with this frame, and its block; None if that is no plain delta."""
     delta = SSE.plain_delta(frame)
     if delta is None:
         return None
     block = Block({"type": "text", "text": ""})
-    run = Run(delta, block, None)
+    run = DeltaRun(delta, Track(block, 0, 0))
     return None if run.add(frame) is None else (run, block)
 
 
@@ -91,7 +91,7 @@ def test_a_run_takes_what_differs_in_its_text_alone(texts, escaped, padding):
         frame = frame.replace(b"}}\n", b"}%*s}\n" % (padding[number % len(padding)], b""))
         assert run[0].add(frame) == (frame if text else None)
     assert run[1].text() == "x" + "".join(texts)
-    assert run[0].chars() == len("x" + "".join(texts))
+    assert run[0].flush() == len("x" + "".join(texts))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_run_leaves_alone_what_is_anything_else(frame):
     assert run is not None
     assert run[0].add(frame) is None
     assert run[1].text() == "a"
-    assert run[0].chars() == 1
+    assert run[0].flush() == 1
 
 
 def test_frames_of_a_run_wait_with_their_block():
@@ -121,7 +121,7 @@ def test_frames_of_a_run_wait_with_their_block():
     assert delta is not None
     block = Block({"type": "thinking", "thinking": ""})
     held = Held(block, 0)
-    run = Run(delta, block, held)
+    run = DeltaRun(delta, Track(block, 0, 0, held))
     frames = [delta_frame(text, kind="thinking") for text in ("a", "b")]
     assert [run.add(frame) for frame in frames] == [b"", b""]
     assert held.frames == frames
@@ -204,3 +204,83 @@ def test_what_is_written_takes_the_short_way_again():
     run = begun(SSE.encode("content_block_delta", data))
     assert run is not None
     assert run[1].deltas() == [delta]
+
+
+# A lane with a trigger: what a seam must see is left to it
+
+
+def lane_with(**track: Any) -> tuple[FastLane, Block]:
+    """A lane for the deltas of a text block."""
+    block = Block({"type": "text", "text": ""})
+    lane = FastLane(SSE)
+    lane.enter(Track(block, 0, track.pop("message_index", 0), **track))
+    return lane, block
+
+
+@given(
+    text=st.text(st.characters(codec="utf-8"), min_size=1),
+    end=st.sampled_from(["", " ", "\n", "\t", "\r", "\x85", "\xa0", "\u2003", "\u3000", "[", "x"]),
+    ensure_ascii=st.booleans(),
+)
+@example(text="\\", end="n", ensure_ascii=False)
+@example(text="\u1680", end="", ensure_ascii=True)
+@settings(deadline=None)
+def test_what_may_be_a_mark_does_not_take_the_fast_lane(text, end, ensure_ascii):
+    said = text + end
+    lane, block = lane_with(trigger=b"[")
+    out = lane.take(delta_frame(said, ensure_ascii=ensure_ascii))
+    if "[" in said or said[-1].isspace():
+        assert out is None
+    assert block.text() == ("" if out is None else said)
+
+
+@pytest.mark.parametrize("said", ["word", " word", " a, b.", "日本語", "“é”", "a\nb", "]"])
+def test_what_cannot_be_a_mark_takes_the_fast_lane(said):
+    lane, block = lane_with(trigger=b"[")
+    frame = delta_frame(said)
+    assert lane.take(frame) == frame
+    assert block.text() == said
+
+
+def test_the_lane_goes_on_after_a_delta_that_was_parsed():
+    received = Block({"type": "text", "text": ""})
+    lane, block = lane_with(trigger=b"[", received=received)
+    assert lane.take(delta_frame("a")) is not None
+    run = lane.run
+    assert lane.take(delta_frame("[")) is None
+    lane.flush()
+    for each in (block, received):
+        each.add({"type": "text_delta", "text": "["})
+    assert lane.take(delta_frame("b")) is not None
+    assert lane.run is run
+    lane.flush()
+    assert block.text() == received.text() == "a[b"
+    assert lane.chars == 2, "the parsed one is counted by who parsed it"
+
+
+def test_the_lane_begins_anew_after_a_delta_of_another_type():
+    lane, block = lane_with()
+    lane.take(delta_frame("a"))
+    lane.flush()
+    block.add({"type": "citations_delta", "citation": {}})
+    lane.take(delta_frame("b"))
+    assert [delta["type"] for delta in block.deltas()] == [
+        "text_delta", "citations_delta", "text_delta"
+    ]  # fmt: skip
+    assert block.text() == "ab"
+
+
+def test_deltas_get_the_index_that_their_block_has_for_the_caller():
+    lane, block = lane_with(message_index=12)
+    for text in ("a", '"index":0,'):
+        assert lane.take(delta_frame(text)) == delta_frame(text, index=12)
+    assert block.text() == 'a"index":0,'
+
+
+def test_a_lane_that_was_left_takes_nothing():
+    lane, _ = lane_with()
+    lane.take(delta_frame("a"))
+    lane.leave()
+    assert lane.take(delta_frame("b")) is None
+    assert lane.run is None
+    assert lane.chars == 1
