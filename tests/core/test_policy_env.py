@@ -28,6 +28,7 @@ def test_every_field_but_the_rules_has_a_variable():
     [
         ("MAX_ATTEMPTS", "3", "max_attempts", 3),
         ("MAX_FRUITLESS", " 2 ", "max_fruitless", 2),
+        ("MAX_FRUITLESS", "None", "max_fruitless", None),
         ("MAX_OUTAGE", "1e3", "max_outage", 1000.0),
         ("DEADLINE", "12.5", "deadline", 12.5),
         ("DEADLINE", "None", "deadline", None),
@@ -67,6 +68,7 @@ def test_switches():
         ("MAX_ATTEMPTS", "many", "must be a whole number, not 'many'"),
         ("MAX_ATTEMPTS", "0", "max_attempts must be a whole number of at least 1, not 0"),
         ("MAX_ATTEMPTS", "none", "must be a whole number, not 'none'"),
+        ("MAX_FRUITLESS", "few", "must be a whole number or none, not 'few'"),
         ("MAX_OUTAGE", "none", "must be a number, not 'none'"),
         ("MAX_OUTAGE", "nan", "max_outage must be a finite number of at least 0, not nan"),
         ("DEADLINE", "soon", "must be a number or none, not 'soon'"),

@@ -26,6 +26,13 @@ def _count(text: str) -> int:
         raise ValueError("a whole number") from None
 
 
+def _count_or_none(text: str) -> int | None:
+    try:
+        return None if text == "none" else int(text)
+    except ValueError:
+        raise ValueError("a whole number or none") from None
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -55,7 +62,7 @@ def _switch(text: str) -> bool:
 
 _FIELDS: dict[str, Callable[[str], Any]] = {
     "max_attempts": _count,
-    "max_fruitless": _count,
+    "max_fruitless": _count_or_none,
     "max_outage": _number,
     "deadline": _number_or_none,
     "idle_timeout": _number_or_none,
