@@ -87,6 +87,39 @@ def test_errors_name_the_variable(name, text, words):
         Policy.from_env({f"UNBROKEN_{name}": text})
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SERVICE_HOST", "10.0.0.11"),
+        ("SERVICE_PORT", "8484"),
+        ("SERVICE_PORT_HTTP", "8484"),
+        ("SERVICE_PORT_HTTP_METRICS2", "9090"),
+        ("PORT", "tcp://10.0.0.11:8484"),
+        ("PORT_8484_TCP", "tcp://10.0.0.11:8484"),
+        ("PORT_8484_TCP_PROTO", "tcp"),
+        ("PORT_8484_TCP_PORT", "8484"),
+        ("PORT_8484_TCP_ADDR", "10.0.0.11"),
+        ("PORT_53_UDP", "udp://10.0.0.11:53"),
+        ("PORT_9_SCTP_ADDR", "10.0.0.11"),
+        ("GATEWAY_SERVICE_HOST", "10.0.0.12"),
+        ("REDIS_PORT", "tcp://10.0.0.13:6379"),
+        ("REDIS_MASTER_PORT_6379_TCP_ADDR", "10.0.0.13"),
+        ("JOURNAL", "sqlite:///answers.db"),
+        ("GATEWAY_LISTEN", "127.0.0.1:8484"),
+    ],
+)
+def test_variables_of_kubernetes_and_of_other_features_are_passed_over(name, text):
+    assert Policy.from_env({f"UNBROKEN_{name}": text}) == Policy()
+
+
+@pytest.mark.parametrize(
+    "name", ["HOST", "PORTS", "PORT_HTTP", "SERVICE", "PORT_8484", "PORT_8484_TCP_X", "JOURNALS"]
+)
+def test_names_that_are_only_like_those_are_unknown(name):
+    with pytest.raises(ValueError, match=f"UNBROKEN_{name}: there is no such variable"):
+        Policy.from_env({f"UNBROKEN_{name}": "1"})
+
+
 def test_all_errors_are_told_at_once():
     with pytest.raises(ValueError, match=r"UNBROKEN_DEADLINE.*UNBROKEN_THINKING"):
         Policy.from_env({"UNBROKEN_DEADLINE": "x", "UNBROKEN_THINKING": "x"})

@@ -227,7 +227,8 @@ class Policy:
         There is one for each field but `rules`, such as `UNBROKEN_MAX_ATTEMPTS=5` or
         `UNBROKEN_DEADLINE=none`; `UNBROKEN_BUDGET` takes the capacity, or `off`. For each kind of
         failure, `UNBROKEN_RETRY_CONFLICT=true` or `=false` says whether it is retried. A variable
-        that is empty counts as not set.
+        that is empty counts as not set; those that Kubernetes sets for a service of this name, such
+        as `UNBROKEN_SERVICE_HOST`, and those of the journal and the gateway are passed over.
 
         Args:
             environ: The variables; `os.environ` if it is None.
