@@ -95,17 +95,36 @@ def test_fruitless_attempts_of_different_kinds_are_in_one_row():
     assert fail(call, failure=OVERLOADED) is Reason.MAX_FRUITLESS
 
 
+def test_any_number_of_fruitless_attempts_is_fine_without_max_fruitless():
+    call = bounds(max_fruitless=None, rules=COUNTING)
+    assert not any(isinstance(fail(call), Reason) for _ in range(500))
+
+
 @pytest.mark.parametrize(
     ("now", "verdict"),
-    [(89.9, 10.0), (90.0, 10.0), (90.1, Reason.MAX_OUTAGE), (500.0, Reason.MAX_OUTAGE)],
+    [(89.9, 10.0), (90.0, Reason.MAX_OUTAGE), (500.0, Reason.MAX_OUTAGE)],
 )
-def test_a_wait_that_would_pass_max_outage_is_not_begun(now, verdict):
-    assert fail(bounds(rules=SLOW, max_outage=100), now) == verdict
+def test_an_attempt_does_not_begin_at_the_end_of_max_outage(now, verdict):
+    call = bounds(rules=SLOW, max_outage=100)
+    assert fail(call, 0.0) == 10
+    assert fail(call, now) == verdict
 
 
-def test_an_outage_is_counted_from_when_the_call_began():
-    assert fail(bounds(1000.0, rules=SLOW, max_outage=100), 1090.0) == 10
-    assert fail(bounds(1000.0, rules=SLOW, max_outage=100), 1090.1) is Reason.MAX_OUTAGE
+@pytest.mark.parametrize("noticed", [0.0, 99.0, 100.0, 5000.0])
+def test_an_outage_is_counted_from_the_failure_and_not_from_the_silence_before_it(noticed):
+    call = bounds(rules=SLOW, max_outage=100)
+    assert fail(call, noticed) == 10
+    assert fail(call, noticed + 89.9) == 10
+    assert fail(call, noticed + 90.0) is Reason.MAX_OUTAGE
+
+
+def test_an_outage_ends_with_something_new():
+    call = bounds(rules=SLOW, max_outage=100)
+    assert fail(call, 0.0) == 10
+    assert fail(call, 80.0) == 10
+    assert fail(call, 500.0, new=True) == 10
+    assert fail(call, 589.0) == 10
+    assert fail(call, 590.0) is Reason.MAX_OUTAGE
 
 
 def test_an_answer_that_keeps_coming_is_no_outage():
@@ -113,6 +132,111 @@ def test_an_answer_that_keeps_coming_is_no_outage():
     for now in range(0, 5000, 90):
         assert fail(call, float(now), new=True) == 10
     assert fail(call, now + 100.0) is Reason.MAX_OUTAGE
+
+
+def test_without_any_outage_allowed_nothing_is_retried():
+    assert fail(bounds(max_outage=0)) is Reason.MAX_OUTAGE
+
+
+# Attempts that are to last as long as the outage may
+
+
+def waits(call: Bounds, failure: Failure = DROPPED) -> list[float]:
+    """What is waited after each of the attempts of an outage without end."""
+    found: list[float] = []
+    while not isinstance(wait := fail(call, sum(found), failure), Reason):
+        found.append(wait)
+    return found
+
+
+@pytest.mark.parametrize("failure", [DROPPED, Failure(K.RATE_LIMITED, "x", retry_after=1)])
+def test_after_twelve_quick_attempts_the_others_are_spread_over_what_is_left(failure):
+    rules = {K.DROPPED: Rule(wait=lambda _state: 1)}
+    call = bounds(rules=rules, max_attempts=25, max_outage=300)
+    found = waits(call, failure)
+    assert found[:12] == [1] * 12
+    assert found[12:] == pytest.approx([24] * 11)
+    assert call.attempts == 24
+
+
+def test_longer_waits_stay_as_they_are():
+    call = bounds(rules={K.DROPPED: Rule(wait=lambda _state: 40)}, max_attempts=30, max_outage=1200)
+    assert waits(call) == [40] * 29
+
+
+def test_attempts_that_reach_far_enough_are_not_slowed_down():
+    call = bounds(rules={K.DROPPED: Rule(wait=lambda _state: 1)}, max_attempts=1000, max_outage=300)
+    assert waits(call) == [1] * 299
+
+
+@pytest.mark.parametrize("most", [2, 8, 13])
+def test_a_few_attempts_are_made_quickly(most):
+    call = bounds(rules={K.DROPPED: Rule(wait=lambda _state: 1)}, max_attempts=most)
+    assert waits(call) == [1] * (most - 1)
+
+
+def test_the_spread_is_never_more_than_half_a_minute():
+    call = bounds(rules={K.DROPPED: Rule(wait=lambda _state: 1)}, max_attempts=15, max_outage=9000)
+    assert waits(call) == [1] * 12 + [30] * 2
+
+
+def test_something_new_ends_the_spread():
+    call = bounds(rules={K.DROPPED: Rule(wait=lambda _state: 1)}, max_attempts=25, max_outage=300)
+    assert [fail(call) for _ in range(13)] == [1] * 12 + [25]
+    assert fail(call, new=True) == 1
+    assert fail(call) == 1
+
+
+# What an attempt may take
+
+
+def test_nothing_bounds_an_attempt_while_all_is_well():
+    call = bounds(max_outage=100)
+    assert call.time_left(5000.0) is None
+    fail(call, 5000.0)
+    call.progress(5010.0)
+    assert call.time_left(5020.0) is None
+
+
+def test_an_attempt_in_an_outage_may_take_what_is_left_of_it():
+    call = bounds(max_outage=100)
+    fail(call, 5000.0)
+    assert [call.time_left(now) for now in (5000.0, 5030.0, 5100.0, 5200.0)] == [100, 70, 0, 0]
+    fail(call, 5060.0)
+    assert call.time_left(5070.0) == 30
+
+
+def test_an_attempt_may_take_what_is_left_of_the_deadline():
+    call = bounds(deadline=50, max_outage=100)
+    assert [call.time_left(now) for now in (0.0, 20.0, 60.0)] == [50, 30, 0]
+    fail(call, 10.0)
+    assert call.time_left(10.0) == 40
+    assert bounds(1000.0, deadline=50).time_left(1001.0) == 49
+
+
+def test_a_stream_may_be_silent_for_half_of_an_outage():
+    call = bounds(max_outage=300)
+    assert call.longest_silence(5000.0) is None
+    fail(call, 5000.0)
+    moments = (5000.0, 5100.0, 5240.0, 5241.0, 5299.0, 5400.0)
+    assert [call.longest_silence(now) for now in moments] == [150, 100, 30, 59, 1, 0]
+    call.progress(5250.0)
+    assert call.longest_silence(5260.0) is None
+
+
+def test_a_deadline_bounds_silence_as_it_is():
+    call = bounds(deadline=500, max_outage=300)
+    assert call.longest_silence(0.0) == 500
+    fail(call, 0.0)
+    assert call.longest_silence(0.0) == 150
+
+
+def test_an_outage_may_end_before_the_deadline():
+    call = bounds(deadline=500, max_outage=100)
+    fail(call, 10.0)
+    assert call.time_left(10.0) == 100
+    call.progress(20.0)
+    assert call.time_left(20.0) == 480
 
 
 def test_something_new_tells_how_long_it_was_missing():
@@ -146,6 +270,15 @@ def test_a_retry_after_beyond_the_bound_fails_at_once(seconds, verdict):
 def test_time_scale_does_not_lift_the_bound_on_a_retry_after(scale):
     failure = Failure(K.RATE_LIMITED, "x", retry_after=121.0)
     assert fail(bounds(time_scale=scale), failure=failure) is Reason.MAX_RETRY_AFTER
+
+
+def test_an_attempt_after_one_that_brought_something_new_is_free():
+    budget = RetryBudget(1, per_second=0)
+    call = bounds(budget=budget)
+    for _ in range(5):
+        assert fail(call, new=True) == 0
+    assert budget.level == 1
+    assert [fail(call), fail(call)] == [1, Reason.BUDGET]
 
 
 def test_a_retry_takes_a_token_and_a_first_request_does_not():
@@ -220,7 +353,7 @@ def test_what_was_asked_wrongly_does_not_break_a_row():
     ("fields", "now", "reason"),
     [
         pytest.param({"max_attempts": 1}, 0.0, Reason.MAX_ATTEMPTS, id="max_attempts"),
-        pytest.param({"max_outage": 10}, 11.0, Reason.MAX_OUTAGE, id="max_outage"),
+        pytest.param({"max_outage": 0}, 0.0, Reason.MAX_OUTAGE, id="max_outage"),
         pytest.param({"deadline": 10}, 10.0, Reason.DEADLINE, id="deadline"),
         pytest.param({"budget": RetryBudget(0)}, 0.0, Reason.BUDGET, id="budget"),
     ],

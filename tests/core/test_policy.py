@@ -49,8 +49,8 @@ def test_the_defaults_are_those_of_the_design():
         if field.name not in ("rules", "budget")
     }
     assert values == {
-        "max_attempts": 8,
-        "max_fruitless": 4,
+        "max_attempts": 25,
+        "max_fruitless": None,
         "max_outage": 300,
         "deadline": None,
         "idle_timeout": 180,
@@ -94,7 +94,7 @@ def test_replace_makes_a_copy_with_some_fields_changed():
     assert changed.max_attempts == 3
     assert changed.resuming.mode == "off"
     assert changed.max_outage == DEFAULT.max_outage
-    assert DEFAULT.max_attempts == 8
+    assert DEFAULT.max_attempts == 25
 
 
 def test_a_copy_shares_the_budget():
@@ -156,7 +156,7 @@ def test_a_rule_waits_not_at_all_unless_it_is_told_to():
 FINITE = (-1, -0.001, float("nan"), float("inf"), "3", None, True)
 BAD: dict[str, tuple[Any, ...]] = {
     "max_attempts": (0, -1, 1.5, 2.0, "3", None, True, float("inf")),
-    "max_fruitless": (0, -1, 1.5, 2.0, "3", None, True, float("inf")),
+    "max_fruitless": (0, -1, 1.5, 2.0, "3", True, float("inf")),
     "max_outage": FINITE,
     "max_retry_after": FINITE,
     "time_scale": FINITE,
@@ -187,7 +187,7 @@ def test_a_bad_value_is_named(field, bad):
 
 GOOD: dict[str, tuple[Any, ...]] = {
     "max_attempts": (1,),
-    "max_fruitless": (1,),
+    "max_fruitless": (1, None),
     "max_outage": (0,),
     "max_retry_after": (0,),
     "time_scale": (0,),

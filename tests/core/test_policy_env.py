@@ -28,6 +28,7 @@ def test_every_field_but_the_rules_has_a_variable():
     [
         ("MAX_ATTEMPTS", "3", "max_attempts", 3),
         ("MAX_FRUITLESS", " 2 ", "max_fruitless", 2),
+        ("MAX_FRUITLESS", "None", "max_fruitless", None),
         ("MAX_OUTAGE", "1e3", "max_outage", 1000.0),
         ("DEADLINE", "12.5", "deadline", 12.5),
         ("DEADLINE", "None", "deadline", None),
@@ -67,6 +68,7 @@ def test_switches():
         ("MAX_ATTEMPTS", "many", "must be a whole number, not 'many'"),
         ("MAX_ATTEMPTS", "0", "max_attempts must be a whole number of at least 1, not 0"),
         ("MAX_ATTEMPTS", "none", "must be a whole number, not 'none'"),
+        ("MAX_FRUITLESS", "few", "must be a whole number or none, not 'few'"),
         ("MAX_OUTAGE", "none", "must be a number, not 'none'"),
         ("MAX_OUTAGE", "nan", "max_outage must be a finite number of at least 0, not nan"),
         ("DEADLINE", "soon", "must be a number or none, not 'soon'"),
@@ -83,6 +85,39 @@ def test_switches():
 def test_errors_name_the_variable(name, text, words):
     with pytest.raises(ValueError, match=rf"^UNBROKEN_{name}: {words}"):
         Policy.from_env({f"UNBROKEN_{name}": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SERVICE_HOST", "10.0.0.11"),
+        ("SERVICE_PORT", "8484"),
+        ("SERVICE_PORT_HTTP", "8484"),
+        ("SERVICE_PORT_HTTP_METRICS2", "9090"),
+        ("PORT", "tcp://10.0.0.11:8484"),
+        ("PORT_8484_TCP", "tcp://10.0.0.11:8484"),
+        ("PORT_8484_TCP_PROTO", "tcp"),
+        ("PORT_8484_TCP_PORT", "8484"),
+        ("PORT_8484_TCP_ADDR", "10.0.0.11"),
+        ("PORT_53_UDP", "udp://10.0.0.11:53"),
+        ("PORT_9_SCTP_ADDR", "10.0.0.11"),
+        ("GATEWAY_SERVICE_HOST", "10.0.0.12"),
+        ("REDIS_PORT", "tcp://10.0.0.13:6379"),
+        ("REDIS_MASTER_PORT_6379_TCP_ADDR", "10.0.0.13"),
+        ("JOURNAL", "sqlite:///answers.db"),
+        ("GATEWAY_LISTEN", "127.0.0.1:8484"),
+    ],
+)
+def test_variables_of_kubernetes_and_of_other_features_are_passed_over(name, text):
+    assert Policy.from_env({f"UNBROKEN_{name}": text}) == Policy()
+
+
+@pytest.mark.parametrize(
+    "name", ["HOST", "PORTS", "PORT_HTTP", "SERVICE", "PORT_8484", "PORT_8484_TCP_X", "JOURNALS"]
+)
+def test_names_that_are_only_like_those_are_unknown(name):
+    with pytest.raises(ValueError, match=f"UNBROKEN_{name}: there is no such variable"):
+        Policy.from_env({f"UNBROKEN_{name}": "1"})
 
 
 def test_all_errors_are_told_at_once():

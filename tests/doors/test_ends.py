@@ -24,7 +24,7 @@ AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 def interrupted(serve, connect) -> unbroken.StreamInterrupted:
     server = serve(faults=[faults.reset(after_chars=30), *[faults.reset()] * 9])
     with pytest.raises(unbroken.StreamInterrupted) as raised:
-        read(connect(server))
+        read(connect(server, unbroken.Policy(max_fruitless=4)))
     return raised.value
 
 

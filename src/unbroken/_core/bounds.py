@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["REASONS", "Bounds", "Reason"]
 
 
+# So many fruitless attempts in a row are made as quickly as the waits of their kinds allow.
+_QUICK_ATTEMPTS = 12
+_LONGEST_SPREAD = 30.0
+_SHORTEST_SILENCE = 30.0
+
+
 class Reason(StrEnum):
     """Why a call was given up; `REASONS` says it in a sentence."""
 
@@ -70,6 +76,8 @@ REASONS = {
 class Bounds:
     """Counts one call's attempts and failures, and says whether and when to try again.
 
+    An outage lasts from the first failure after something new until the caller gets something new.
+
     Args:
         policy: The policy of the call.
         now: Monotonic seconds at which the call began.
@@ -80,6 +88,7 @@ class Bounds:
         self._last_new = now
         self.ends = None if policy.deadline is None else now + policy.deadline
         """Monotonic seconds at which the deadline passes, if there is one."""
+        self._outage_ends: float | None = None
         self.attempts = 0
         """Requests made so far."""
         self._fruitful = False
@@ -96,6 +105,7 @@ class Bounds:
     def progress(self, now: float) -> float:
         """The caller got something new: seconds since that was last so."""
         self._fruitful = True
+        self._outage_ends = None
         since, self._last_new = now - self._last_new, now
         return since
 
@@ -105,11 +115,36 @@ class Bounds:
         self._kind = failure.kind
         self._in_a_row = self._in_a_row + 1 if again else 1
         self._fruitless = 0 if self._fruitful else self._fruitless + 1
-        return self._refusal(failure) or self._affordable(self._wait(failure, cause), now)
+        refusal = self._refusal(failure)
+        if refusal is not None:
+            return refusal
+        rule = self._policy.rules[failure.kind]
+        wait = backoff(rule, failure, self._in_a_row, cause)
+        left = self._outage_left(now)
+        return self._affordable(max(wait, self._spread(left)), left, now)
 
     def asked_wrongly(self, now: float) -> float | Reason:
         """The attempt failed for how it was asked, and the next one asks otherwise, at once."""
-        return self._affordable(0.0, now)
+        return self._affordable(0.0, self._outage_left(now), now)
+
+    def time_left(self, now: float) -> float | None:
+        """Seconds that an attempt may take from now on; None if nothing bounds it.
+
+        `deadline` bounds every attempt, `max_outage` those that are made in an outage.
+        """
+        ends = [end for end in (self.ends, self._outage_ends) if end is not None]
+        return max(min(ends) - now, 0.0) if ends else None
+
+    def longest_silence(self, now: float) -> float | None:
+        """Seconds that a stream may be silent from now on; None if nothing bounds it.
+
+        In an outage it is half of what is left, so that a stream that hangs leaves time for another
+        one; but all of it where a half is too short to wait for the first words of a long answer.
+        """
+        left = self.time_left(now)
+        if left is None or self._outage_ends is None or left < 2 * _SHORTEST_SILENCE:
+            return left
+        return left / 2
 
     def _refusal(self, failure: Failure) -> Reason | None:
         policy = self._policy
@@ -117,21 +152,37 @@ class Bounds:
             return Reason.NOT_RETRYABLE
         if (failure.retry_after or 0) > policy.max_retry_after:
             return Reason.MAX_RETRY_AFTER
-        if self._fruitless >= policy.max_fruitless:
+        if policy.max_fruitless is not None and self._fruitless >= policy.max_fruitless:
             return Reason.MAX_FRUITLESS
         return None
 
-    def _wait(self, failure: Failure, cause: BaseException | None) -> float:
-        rule = self._policy.rules[failure.kind]
-        return backoff(rule, failure, self._in_a_row, cause) * self._policy.time_scale
+    def _outage_left(self, now: float) -> float:
+        """Seconds left of the outage, which begins now if there is none."""
+        if self._outage_ends is None:
+            self._outage_ends = now + self._policy.max_outage
+        return self._outage_ends - now
 
-    def _affordable(self, wait: float, now: float) -> float | Reason:
+    def _spread(self, left: float) -> float:
+        """The least wait by which the attempts that are left reach to the end of the outage."""
+        attempts = self._policy.max_attempts - self.attempts
+        if self._fruitless <= _QUICK_ATTEMPTS or attempts < 1:
+            return 0.0
+        return min(left / attempts, _LONGEST_SPREAD)
+
+    def _affordable(self, wait: float, left: float, now: float) -> float | Reason:
+        wait *= self._policy.time_scale
         if self.attempts >= self._policy.max_attempts:
             return Reason.MAX_ATTEMPTS
-        if now + wait > self._last_new + self._policy.max_outage:
+        # Nothing would be left for an attempt that begins at the very end.
+        if wait >= left:
             return Reason.MAX_OUTAGE
         if self.ends is not None and now + wait >= self.ends:
             return Reason.DEADLINE
-        if self._policy.budget is not None and not self._policy.budget.take(now):
+        if not self._may_ask(now):
             return Reason.BUDGET
         return wait
+
+    def _may_ask(self, now: float) -> bool:
+        """Whether the budget allows one more attempt: free after one that brought something new."""
+        budget = self._policy.budget
+        return budget is None or self._fruitful or budget.take(now)

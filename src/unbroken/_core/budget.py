@@ -11,11 +11,15 @@ __all__ = ["RetryBudget"]
 
 
 class RetryBudget:
-    """Retries that all calls of a client share.
+    """Retries that all calls under a policy share.
 
-    Each request after the first of a call takes one token, continuations included. Each answer
+    Each request after one that gave the caller nothing new takes one token. A request after one
+    that did is free, so that any number of streams that are cut at once are resumed. Each answer
     that arrives whole puts tokens back, and so does time, slowly. A call that finds the bucket
-    empty fails with the failure it has. Safe to share between threads and tasks.
+    empty fails with the failure it has.
+
+    Clients that are wrapped with the same policy share its budget. Safe to share between threads
+    and tasks.
 
     Args:
         capacity: Tokens in a full bucket, and the tokens it begins with.

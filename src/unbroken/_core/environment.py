@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.budget import RetryBudget
@@ -24,6 +25,13 @@ def _count(text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError("a whole number") from None
+
+
+def _count_or_none(text: str) -> int | None:
+    try:
+        return None if text == "none" else int(text)
+    except ValueError:
+        raise ValueError("a whole number or none") from None
 
 
 def _number(text: str) -> float:
@@ -55,7 +63,7 @@ def _switch(text: str) -> bool:
 
 _FIELDS: dict[str, Callable[[str], Any]] = {
     "max_attempts": _count,
-    "max_fruitless": _count,
+    "max_fruitless": _count_or_none,
     "max_outage": _number,
     "deadline": _number_or_none,
     "idle_timeout": _number_or_none,
@@ -74,10 +82,22 @@ SWITCHES = {f"{PREFIX}RETRY_{kind.upper()}": kind for kind in FailureKind}
 """The variables that say whether a kind of failure is retried."""
 
 
+_KUBERNETES = re.compile(
+    r"UNBROKEN(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|"
+    r"PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes sets in each pod of a namespace with a service of this name, or one like it."""
+
+_OTHER_FEATURES = re.compile(r"UNBROKEN_(JOURNAL|GATEWAY_\w*)")
+
+
 def read(
     environ: Mapping[str, str], check: Callable[[str, Any], object]
 ) -> tuple[dict[str, Any], dict[FailureKind, bool]]:
     """Read the variables that are set; one that is empty is not.
+
+    What Kubernetes sets for a service named `unbroken`, and what other features read
+    (`UNBROKEN_JOURNAL`, `UNBROKEN_GATEWAY_...`), is passed over.
 
     Args:
         environ: The environment.
@@ -94,7 +114,7 @@ def read(
     switches: dict[FailureKind, bool] = {}
     wrong = []
     for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or not text.strip():
+        if not name.startswith(PREFIX) or not text.strip() or _is_of_others(name):
             continue
         try:
             if name in SWITCHES:
@@ -108,6 +128,10 @@ def read(
     if wrong:
         raise ValueError("; ".join(wrong))
     return fields, switches
+
+
+def _is_of_others(name: str) -> bool:
+    return bool(_KUBERNETES.fullmatch(name) or _OTHER_FEATURES.fullmatch(name))
 
 
 def _field(name: str) -> str:

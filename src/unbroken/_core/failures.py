@@ -157,16 +157,17 @@ def retry_after(headers: Mapping[str, str], wall_time: float) -> float | None:
         wall_time: Seconds since the epoch, for a `retry-after` that is a date.
 
     Returns:
-        Seconds, at least 0, or None where the service did not say, or nothing that makes sense.
+        Seconds, above 0, or None where the service did not say, or nothing that makes sense. "Now",
+        or a time that has passed, is no reason to hurry: the wait is then that of the kind.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(milliseconds / 1000, 0.0)
+    if milliseconds is not None and milliseconds > 0:
+        return milliseconds / 1000
     value = headers.get("retry-after")
     seconds = _number(value)
     if seconds is None:
         seconds = _until(value, wall_time)
-    return None if seconds is None else max(seconds, 0.0)
+    return seconds if seconds is not None and seconds > 0 else None
 
 
 def _number(value: str | None) -> float | None:

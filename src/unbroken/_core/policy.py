@@ -128,10 +128,12 @@ class Policy:
     """When to try again, how long to wait, and when to stop. Immutable; see `replace()`.
 
     Attributes:
-        max_attempts: Requests a call, the first one included.
-        max_fruitless: Attempts in a row that gave the caller nothing new.
-        max_outage: Seconds since the caller last got something new (at first: since the call
-            began). A wait that would pass it is not begun. An answer that keeps coming is none.
+        max_attempts: Requests a call, the first one included: a guard against an answer that comes
+            in tiny pieces without end.
+        max_fruitless: Attempts in a row that gave the caller nothing new; None for any number.
+        max_outage: Seconds from the moment a failure is noticed until the caller gets something
+            new. An attempt that would begin later is not waited for. The silence before the
+            failure was noticed does not count, and an answer that keeps coming is no outage.
         deadline: Seconds for the whole call, waits and reading included; None for no deadline.
         idle_timeout: Seconds without a byte after which a stream counts as stalled; None for
             never. A read timeout that the caller set on the client or the call takes its place.
@@ -140,7 +142,8 @@ class Policy:
         max_retry_after: Seconds; a longer `retry-after` fails at once rather than hanging.
         rules: What each kind of failure gets. A mapping of some kinds is completed by the
             defaults.
-        budget: The retries that all calls under this policy share; None for no such bound.
+        budget: The fruitless retries that all calls of all clients under this policy share; None
+            for no such bound.
         continuation: How a dropped answer is taken up again; a mode's name will do.
         thinking: `whole` delivers a thinking block when it is complete, so that a drop in it can
             be mended; `live` delivers it as it comes, and a drop in it is `StreamInterrupted`.
@@ -150,8 +153,8 @@ class Policy:
         ValueError: If a value makes no sense; it names each wrong field.
     """
 
-    max_attempts: int = 8
-    max_fruitless: int = 4
+    max_attempts: int = 25
+    max_fruitless: int | None = None
     max_outage: float = 300.0
     deadline: float | None = None
     idle_timeout: float | None = 180.0
@@ -168,7 +171,7 @@ class Policy:
     def __post_init__(self) -> None:
         checks = Checks("Policy")
         checks.count("max_attempts", self.max_attempts)
-        checks.count("max_fruitless", self.max_fruitless)
+        checks.limit("max_fruitless", self.max_fruitless)
         for name in ("max_outage", "max_retry_after"):
             checks.number(name, getattr(self, name))
         for name in ("deadline", "idle_timeout", "progress_timeout"):
@@ -231,7 +234,8 @@ class Policy:
         There is one for each field but `rules`, such as `UNBROKEN_MAX_ATTEMPTS=5` or
         `UNBROKEN_DEADLINE=none`; `UNBROKEN_BUDGET` takes the capacity, or `off`. For each kind of
         failure, `UNBROKEN_RETRY_CONFLICT=true` or `=false` says whether it is retried. A variable
-        that is empty counts as not set.
+        that is empty counts as not set; those that Kubernetes sets for a service of this name, such
+        as `UNBROKEN_SERVICE_HOST`, and those of the journal and the gateway are passed over.
 
         Args:
             environ: The variables; `os.environ` if it is None.

@@ -34,8 +34,12 @@ class Checks:
 
     def count(self, field: str, value: object) -> None:
         """Expect a whole number of at least 1."""
-        fits = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        self.that(fits, field, f"a whole number of at least 1, not {value!r}")
+        self.that(_is_count(value), field, f"a whole number of at least 1, not {value!r}")
+
+    def limit(self, field: str, value: object) -> None:
+        """Expect a whole number of at least 1, or None for no such limit."""
+        fits = value is None or _is_count(value)
+        self.that(fits, field, f"a whole number of at least 1, or None, not {value!r}")
 
     def one_of(self, field: str, value: object, choices: Collection[str]) -> None:
         """Expect one of a few words."""
@@ -46,6 +50,10 @@ class Checks:
         """Raise one `ValueError` that names every wrong field."""
         if self._wrong:
             raise ValueError(f"{self._owner}: " + "; ".join(self._wrong))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _finite(value: object) -> float:
