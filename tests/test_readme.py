@@ -139,9 +139,11 @@ def test_every_argument_of_the_budget_is_listed_with_its_default():
 
 
 def test_every_mode_of_continuing_is_named():
-    [mode, _] = tables()["field of `Continuation`"]
+    [mode, _, unproven] = tables()["field of `Continuation`"]
     for name in re.findall(r'"(\w+)"', " ".join(mode)):
         unbroken.Continuation(mode=name)
+    for name in re.findall(r'"(\w+)"', " ".join(unproven)):
+        unbroken.Continuation(unproven=name)
 
 
 def test_its_variables_make_a_policy():

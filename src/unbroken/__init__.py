@@ -23,6 +23,7 @@ from unbroken._core.events import (
 )
 from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.policy import Continuation, Policy, Rule, override
+from unbroken._core.seam import SeamKind
 from unbroken._core.usage import Usage
 from unbroken._report import RecoveryReport, report
 from unbroken.errors import StreamInterrupted
@@ -48,6 +49,7 @@ __all__ = [
     "Resumed",
     "RetryBudget",
     "Rule",
+    "SeamKind",
     "StreamInterrupted",
     "Usage",
     "Waiting",

@@ -32,6 +32,7 @@ was saved in the end is no ERROR; the attempts that failed are.
 | `unbroken.failure.kind` | the kind of failure, such as `overloaded` or `dropped` |
 | `unbroken.model` | the model that the request names |
 | `unbroken.received_chars` | characters of content that a stream brought; absent where it was cancelled |
+| `unbroken.seam` | what proved where its text joins the text before it: `exact`, `asked`, `restarted`, `announced`, `unproven`, `whole`; absent if there was no text to join |
 | `unbroken.request_id` | the id that the service gave to the request |
 | `unbroken.wait_s` | seconds waited before the attempt |
 
@@ -67,6 +68,7 @@ All have `gen_ai.request.model`, and those of Messages calls `gen_ai.operation.n
 | `unbroken.calls` | counter | `{call}` | `unbroken.call.outcome` | calls: `complete`, `saved`, `failed` or `cancelled` |
 | `unbroken.wait` | histogram | `s` | `unbroken.failure.kind` | waits between a failure and the next attempt |
 | `unbroken.outage` | histogram | `s` | `unbroken.failure.kind` | time without anything new, where a recovery ended it |
+| `unbroken.seams` | counter | `{seam}` | `unbroken.attempt.kind`, `unbroken.seam` | joints between the text of an attempt and the text before it |
 | `unbroken.kept_chars` | counter | `{character}` | `unbroken.attempt.kind` | characters that the answer had already, at each resumption |
 | `unbroken.output_rate` | histogram | `{token}/s` | `unbroken.attempt.kind` | output tokens a second, of attempts that came to their end |
 | `gen_ai.client.operation.time_to_first_chunk` | histogram | `s` | `unbroken.attempt.kind` | time from the call's beginning, failures and waits included, by the attempt that brought the first event |

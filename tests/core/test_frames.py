@@ -76,7 +76,7 @@ def decoded(data: bytes) -> Event:
         pytest.param(
             b'odd: field\nevent: ping\ndata: {"a":1}\n\n', "ping", {"a": 1}, id="unknown field"
         ),
-        pytest.param(b'data: {"type":"ping"}\n\n', "ping", {"type": "ping"}, id="unnamed"),
+        pytest.param(b'event: ping\ndata\ndata: {"a":1}\n\n', "ping", {"a": 1}, id="no colon"),
         pytest.param(
             b'event: new\ndata: {"type":"old"}\n\n', "new", {"type": "old"}, id="the name wins"
         ),
@@ -111,6 +111,18 @@ def test_crlf_frames_come_whole_whatever_the_cut():
         assert payloads == [{"a": 1}, {"a": 1}]
 
 
+@pytest.mark.parametrize("ends", list(itertools.product((b"\n", b"\r", b"\r\n"), repeat=3)))
+def test_lines_may_end_in_any_mixture(ends):
+    data = b"event: ping%bdata: {}%b%b" % ends
+    if data.endswith((b"}\r\n", b"\n\r")):
+        data += b"\n"  # CR and LF in a row are one line end
+    for at in range(len(data) + 1):
+        frames = split(data[:at], data[at:], data)
+        assert (data * 2).rstrip().startswith(b"".join(frames).rstrip())
+        events = [ServerSentEvents().decode(frame) for frame in frames]
+        assert [event.name for event in events if event is not None] == ["ping", "ping"]
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -121,27 +133,28 @@ def test_crlf_frames_come_whole_whatever_the_cut():
         pytest.param(b"retry: 100\n\n", id="retry alone"),
         pytest.param(b"data:\n\n", id="empty data"),
         pytest.param(b"\n\n", id="blank lines"),
+        pytest.param(b"event\ndata\n\n", id="fields without a colon"),
+        pytest.param(b"data: [DONE]\n\n", id="what other services send at the end"),
+        pytest.param(b'data: {"type":"message_stop"}\n\n', id="no event line"),
     ],
 )
-def test_a_frame_without_data_is_no_event(data):
+def test_a_frame_that_the_sdk_skips_is_no_event(data):
     assert ServerSentEvents().decode(one(data)) is None
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"data: {not json}\n\n", id="bad JSON"),
-        pytest.param(b'data: {"a":1\n\n', id="cut JSON"),
-        pytest.param(b"data: [1]\n\n", id="a list"),
-        pytest.param(b'data: "text"\n\n', id="a string"),
-        pytest.param(b"data: 1\n\n", id="a number"),
-        pytest.param(b"data: null\n\n", id="null"),
-        pytest.param(b"data: [DONE]\n\n", id="what other services send"),
-        pytest.param(b'data: {"a":"\xc3"}\n\n', id="half a character"),
+        pytest.param(b"event: ping\ndata: {not json}\n\n", id="bad JSON"),
+        pytest.param(b'event: ping\ndata: {"a":1\n\n', id="cut JSON"),
+        pytest.param(b"event: ping\ndata: [1]\n\n", id="a list"),
+        pytest.param(b'event: ping\ndata: "text"\n\n', id="a string"),
+        pytest.param(b"event: ping\ndata: 1\n\n", id="a number"),
+        pytest.param(b"event: ping\ndata: null\n\n", id="null"),
+        pytest.param(b'event: ping\ndata: {"a":"\xc3"}\n\n', id="half a character"),
         pytest.param(b"<!DOCTYPE html>\n<html><body>502 Bad Gateway\n\n", id="HTML"),
         pytest.param(b"<a href='http://x'>\n\n", id="HTML with a colon"),
         pytest.param(b'{"type":"error"}\n\n', id="JSON alone"),
-        pytest.param(b"event\ndata\n\n", id="fields without a colon"),
     ],
 )
 def test_what_is_no_event_of_the_api_is_the_one_named_error(data):
@@ -151,7 +164,7 @@ def test_what_is_no_event_of_the_api_is_the_one_named_error(data):
 
 def test_a_payload_nested_without_end_is_the_one_named_error():
     with pytest.raises(FrameError):
-        ServerSentEvents().decode(b"data: " + b"[" * 200_000 + b"\n\n")
+        ServerSentEvents().decode(b"event: ping\ndata: " + b"[" * 200_000 + b"\n\n")
 
 
 @pytest.mark.parametrize(
@@ -268,4 +281,4 @@ def test_what_cannot_be_read_is_one_kind_of_error(data):
 
 def test_a_frame_that_is_nested_too_deep_is_no_frame():
     with pytest.raises(FrameError):
-        ServerSentEvents().decode(b'data: {"type":%s}\n\n' % DEEP.encode())
+        ServerSentEvents().decode(b'event: ping\ndata: {"type":%s}\n\n' % DEEP.encode())

@@ -58,6 +58,7 @@ def test_the_defaults_are_those_of_the_design():
         "max_retry_after": 120,
         "continuation": Continuation("auto"),
         "thinking": "whole",
+        "json": "live",
         "time_scale": 1.0,
     }
     assert DEFAULT.rules == DEFAULT_RULES
@@ -165,6 +166,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "progress_timeout": (0, -1, float("nan"), float("inf"), "3", False),
     "continuation": ("on", "", None, 3, [], {"mode": "auto"}),
     "thinking": ("half", "", None, True, []),
+    "json": ("half", "", None, True, []),
     "budget": (100, "off", True, RetryBudget),
     "rules": (
         None,
@@ -197,6 +199,7 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "budget": (None,),
     "continuation": ("auto", "prefill", "user_turn", "restart", "off"),
     "thinking": ("whole", "live"),
+    "json": ("whole", "live"),
     "rules": ({},),
 }
 

@@ -147,16 +147,17 @@ VOICES = {
 def test_the_seam_is_exact_whatever_the_model_says_first(serve, connect, voice, chars):
     server = serve(voice=voice, faults=[faults.reset(after_chars=chars)])
     assert read(connect(server))[0] == ANSWER
-    assert len(server.requests) == 2
+    assert len(server.requests) <= 3
 
 
 def test_an_evasion_is_no_text(serve, connect):
-    server = serve(voice=voices.evades(), faults=[faults.reset(after_chars=60)])
+    server = serve(voice=voices.evades(), faults=[faults.reset(after_chars=190)])
     client = connect(server)
     with pytest.raises(unbroken.StreamInterrupted) as raised:
         read(client)
-    assert raised.value.report.partial.content[0].text == ANSWER[:60]
+    assert raised.value.report.partial.content[0].text == ANSWER[:190]
     assert isinstance(raised.value.__cause__, Exception)
+    assert len(server.requests) == 5
 
 
 def test_a_model_with_nothing_left_to_say(serve, connect):

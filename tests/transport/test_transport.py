@@ -47,12 +47,12 @@ def test_a_whole_answer_comes(caller, server, fault):
 
 
 def test_many_drops(caller, server):
-    server.script(*(faults.reset(after_chars=9) for _ in range(5)))
+    server.script(*(faults.reset(after_chars=60) for _ in range(3)))
     assert caller.stream(url(server), body(stream=True)).text == STORY
 
 
 def test_a_continuation_differs_in_its_body_alone(caller, server):
-    server.script(faults.eof(after_chars=20))
+    server.script(faults.eof(after_chars=40))
     headers = {**HEADERS, "anthropic-beta": "a-2026-01-01", "x-mine": "ü".encode()}
     caller.stream(url(server), body(stream=True), headers=headers)
     first, second = (dict(request.headers) for request in server.message_requests)

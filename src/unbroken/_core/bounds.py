@@ -38,6 +38,7 @@ class Reason(StrEnum):
     DIVERGED = "diverged"
     UNPROVEN = "unproven"
     OFF_TOPIC = "off_topic"
+    TOOL_INPUT = "tool_input"
 
 
 REASONS = {
@@ -69,6 +70,7 @@ REASONS = {
         "nothing proves where the model's reply joins the text that was delivered, and "
         "Continuation(unproven='give_up') is set"
     ),
+    Reason.TOOL_INPUT: "the model wrote a tool call twice whose input is no JSON object",
     Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }
 

@@ -72,6 +72,7 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "budget": _budget,
     "continuation": str,
     "thinking": str,
+    "json": str,
     "time_scale": _number,
 }
 

@@ -82,7 +82,8 @@ class Framing(Protocol):
         """Write an event as a frame."""
 
 
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+# A blank line, whatever ends the lines. A CR that comes last may be half of a CRLF.
+_END = re.compile(rb"\r\r|(?>\r\n|\n|\r)(?>\r\n|\n|\r(?!\Z))")
 _FRAME = re.compile(rb"(?s:.*?)(?:" + _END.pattern + rb")")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
@@ -161,9 +162,12 @@ class ServerSentEvents:
         return PlainDelta(frame[: match.start(5)], match[1], kind)
 
     def decode(self, frame: bytes) -> Event | None:
-        """Parse a frame; None if it holds no data: comments, say."""
+        """Parse a frame; None if it carries no event.
+
+        That are comments, and frames without an `event` line or without data: the SDK skips them.
+        """
         name, data = _fields(frame)
-        if not data:
+        if name is None or not data:
             return None
         try:
             payload = from_json(data)
@@ -171,7 +175,7 @@ class ServerSentEvents:
             raise FrameError("an event without valid JSON") from None
         if not isinstance(payload, dict):
             raise FrameError("an event whose JSON is no object")
-        return Event(name or str(payload.get("type")), payload, frame)
+        return Event(name, payload, frame)
 
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
         """Write an event as a frame."""
@@ -204,7 +208,7 @@ def _fields(frame: bytes) -> tuple[str | None, bytes]:
     known = False
     for line in _LINE.split(frame):
         key, colon, value = line.partition(b":")
-        known = known or (key in _FIELDS and bool(colon))
+        known = known or (key in _FIELDS and bool(key or colon))
         value = value.removeprefix(b" ")
         if key == b"event":
             name = value.decode("utf-8", "replace")

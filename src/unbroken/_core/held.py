@@ -13,13 +13,17 @@ from unbroken._core.frames import FrameError
 if TYPE_CHECKING:
     from unbroken._core.blocks import Block
 
-__all__ = ["Held", "HeldBlocks"]
+__all__ = ["Held", "HeldBlocks", "InvalidToolInputError"]
 
 # With these, the API may end a message in the middle of a tool call.
 _CUT_SHORT = {"max_tokens", "model_context_window_exceeded", "refusal"}
 
 # Frames of a block are kept as they came up to this size; a longer block is written anew.
 _MAX_KEPT = 48 * 1024
+
+
+class InvalidToolInputError(FrameError):
+    """The model wrote a tool call whose input cannot be read: asking again may help once."""
 
 
 class Held:
@@ -49,9 +53,14 @@ class Held:
 
 
 class HeldBlocks:
-    """The blocks of one attempt that wait."""
+    """The blocks of one attempt that wait.
 
-    def __init__(self) -> None:
+    Args:
+        until_end: Whether they wait until the message ends.
+    """
+
+    def __init__(self, *, until_end: bool = False) -> None:
+        self._until_end = until_end
         self._queue: list[Held] = []
 
     def __bool__(self) -> bool:
@@ -72,8 +81,10 @@ class HeldBlocks:
             stop_reason: Why the message ended, if it did.
 
         Raises:
-            FrameError: If a tool call is over, and its input is no JSON.
+            InvalidToolInputError: If a tool call is over, and its input is no JSON object.
         """
+        if self._until_end and stop_reason is None:
+            return []
         count = self._releasable(next_began, stop_reason)
         released = self._queue[:count]
         del self._queue[:count]
@@ -91,7 +102,7 @@ class HeldBlocks:
                 if stop_reason is None:
                     break
                 if stop_reason not in _CUT_SHORT:
-                    raise FrameError("a tool call whose input is no JSON")
+                    raise InvalidToolInputError("a tool call whose input is no JSON object")
             if block.handling is Handling.SERVER_TOOL:
                 unanswered.add(block.start.get("id"))
             unanswered.discard(block.start.get("tool_use_id"))

@@ -27,7 +27,7 @@ __all__ = ["DEFAULT_RULES", "Continuation", "Policy", "Rule", "current_policy", 
 
 MODES = ("auto", "prefill", "user_turn", "restart", "off")
 UNPROVEN = ("ask_again", "join", "give_up")
-THINKING = ("whole", "live")
+DELIVERY = ("whole", "live")
 
 
 def _waits(*seconds: float, jitter: float = 0.0) -> wait_base:
@@ -147,6 +147,9 @@ class Policy:
         continuation: How a dropped answer is taken up again; a mode's name will do.
         thinking: `whole` delivers a thinking block when it is complete, so that a drop in it can
             be mended; `live` delivers it as it comes, and a drop in it is `StreamInterrupted`.
+        json: `live` delivers a JSON document (`output_config.format`) as it comes; a drop in it is
+            mended only if the document, asked for again, begins with what was delivered. `whole`
+            delivers it when it is complete, so that a drop in it can always be mended.
         time_scale: Multiplies every wait between attempts; 0 waits not at all (tests, drills).
 
     Raises:
@@ -166,6 +169,7 @@ class Policy:
         Continuation()
     )
     thinking: Literal["whole", "live"] = "whole"
+    json: Literal["live", "whole"] = "live"
     time_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -177,7 +181,8 @@ class Policy:
         for name in ("deadline", "idle_timeout", "progress_timeout"):
             checks.period(name, getattr(self, name))
         checks.number("time_scale", self.time_scale)
-        checks.one_of("thinking", self.thinking, THINKING)
+        checks.one_of("thinking", self.thinking, DELIVERY)
+        checks.one_of("json", self.json, DELIVERY)
         checks.that(
             self.budget is None or isinstance(self.budget, RetryBudget),
             "budget",

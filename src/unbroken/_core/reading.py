@@ -13,6 +13,7 @@ from unbroken._core.fast_lane import FastLane, Track
 from unbroken._core.frames import Event, FrameError
 from unbroken._core.held import HeldBlocks
 from unbroken._core.resume import PlanMode
+from unbroken._core.shapes import check_shape
 from unbroken._core.sinks import HeldBack, Live, Muted, Sink, TextJoin
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Reading:
             tools, also `tool_use name`.
         mode: What was asked for.
         seam: Joins its first text to the text delivered before; None if nothing was.
+        whole: Whether texts, too, are delivered when the message ends.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Reading:
         *,
         mode: PlanMode = PlanMode.AGAIN,
         seam: Seam | None = None,
+        whole: bool = False,
     ) -> None:
         continues = mode is not PlanMode.AGAIN
         self.lane = FastLane(framing)
@@ -67,12 +70,14 @@ class Reading:
         """Whether the `message_stop` came, too."""
         self._message = message
         self._ledger = ledger
+        self._framing = framing
         self._live = frozenset(live)
         self._keeps = mode is PlanMode.USER_TURN
         # Its thinking is bound to turns that the caller's history does not have, or comes twice.
         self._mutes_thinking = continues or message.has_thinking()
         self._text = TextJoin(message, seam, continues=continues)
-        self._held = HeldBlocks()
+        self._whole = whole
+        self._held = HeldBlocks(until_end=whole)
         self._incoming: _Incoming | None = None
         self._received: list[Block] = []
         self._ending: list[Event] = []  # its message_deltas, and its message_stop
@@ -94,6 +99,14 @@ class Reading:
             self._message.growth += 1
         return out
 
+    @staticmethod
+    def brings_content(event: Event) -> bool:
+        """Whether an event brings the answer further: pings and empty deltas do not."""
+        if event.name == "content_block_delta":
+            delta = event.data.get("delta")
+            return isinstance(delta, dict) and any(delta[key] for key in delta if key != "type")
+        return event.name in _HANDLERS
+
     def take(self, event: Event) -> bytes:
         """Take in an event, and return what the caller gets for it.
 
@@ -105,9 +118,7 @@ class Reading:
         if handler is None:
             return event.frame
         self.lane.flush()
-        for name, kind in _SHAPES[event.name].items():
-            if not isinstance(event.data.get(name), kind):
-                raise FrameError(f"a {event.name} event without its {name}")
+        check_shape(event)
         return handler(self, event)
 
     def _message_start(self, event: Event) -> bytes:
@@ -126,7 +137,7 @@ class Reading:
             self._incoming = _Incoming(block, index, Muted(block))
             return b""
         out = self._release(next_began=True)
-        if block.handling is Handling.TEXT and not self._held:
+        if block.handling is Handling.TEXT and not (self._held or self._whole):
             self._incoming = _Incoming(block, index, self._text)
             out += self._text.start(event, block if self._keeps else None)
             self._enter_lane_with_text()
@@ -192,17 +203,26 @@ class Reading:
     # The end
 
     def _message_delta(self, event: Event) -> bytes:
-        if self._message.start is None or self._incoming is not None:
-            raise FrameError("a message that ends before it starts, or inside a content block")
+        if self._message.start is None:
+            raise FrameError("a message that ends before it starts")
         self._ledger.counted(event.data.get("usage"))
         self._ending.append(event)
         stop_reason = event.data["delta"].get("stop_reason")
         if stop_reason is None:
             return b""
-        out = self._text.end(stop_reason)
+        out = self._stop_open_block()
+        out += self._text.end(stop_reason)
         out += self._release(next_began=True, stop_reason=stop_reason)
         self.ended = True
         return out
+
+    def _stop_open_block(self) -> bytes:
+        """The message stopped inside a block, as it may where a limit cuts it: end the block."""
+        if self._incoming is None:
+            return b""
+        name = "content_block_stop"
+        data = {"type": name, "index": self._incoming.source_index}
+        return self._block_stop(Event(name, data, self._framing.encode(name, data)))
 
     def _message_stop(self, event: Event) -> bytes:
         if not self.ended:
@@ -235,15 +255,6 @@ _HANDLERS = {
     "content_block_stop": Reading._block_stop,  # noqa: SLF001
     "message_delta": Reading._message_delta,  # noqa: SLF001
     "message_stop": Reading._message_stop,  # noqa: SLF001
-}
-
-_SHAPES: dict[str, dict[str, type]] = {
-    "message_start": {"message": dict},
-    "content_block_start": {"index": int, "content_block": dict},
-    "content_block_delta": {"index": int, "delta": dict},
-    "content_block_stop": {"index": int},
-    "message_delta": {"delta": dict},
-    "message_stop": {},
 }
 
 

@@ -13,6 +13,7 @@ from unbroken._core.delivered import Delivered
 from unbroken._core.events import Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import FrameError
+from unbroken._core.held import InvalidToolInputError
 from unbroken._core.ledger import Ledger
 from unbroken._core.message import Message
 from unbroken._core.models import refuses_prefill
@@ -130,6 +131,7 @@ class Recovery:
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
+        self._has_bad_tool_input = False
         self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._ledger = Ledger()
         self._framing: Framing | None = None
@@ -157,7 +159,13 @@ class Recovery:
         again = plan.mode is PlanMode.AGAIN
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
         self._reading = Reading(
-            self.message, self._ledger, self._framing, self._live, mode=plan.mode, seam=plan.seam
+            self.message,
+            self._ledger,
+            self._framing,
+            self._live,
+            mode=plan.mode,
+            seam=plan.seam,
+            whole=self.call.policy.json == "whole" and wants_json(self._body),
         )
         self._seam = plan.seam
         # The request was sent: its body holds texts that may be long.
@@ -267,6 +275,8 @@ class Recovery:
                 out.append(piece)
                 if self.call.phase is not Phase.READING:
                     break
+        except InvalidToolInputError as error:
+            out.append(self._tool_input_failed(error, now))
         except FrameError as error:
             out.append(self.broke(Loss(Failure(FailureKind.DROPPED, str(error)), error), now))
         except SeamError as error:
@@ -283,10 +293,10 @@ class Recovery:
             return frame
         if event.name == "error":
             return self.broke(_error_event(event), now)
-        if event.name != "ping":
+        if event.name != "ping" and self.call.attempt.first_event is None:
+            self.call.note_first_event(now)
+        if self._reading.brings_content(event):
             self._watch.last_event = now
-            if self.call.attempt.first_event is None:
-                self.call.note_first_event(now)
         piece = self._reading.take(event)
         if event.name == "message_start":
             self._bill_cut_attempt()
@@ -348,6 +358,16 @@ class Recovery:
         self._close_books(now)
         plan = follows if isinstance(follows, Reason) else self._next_plan()
         self._fail(loss, plan, now, wrongly=follows is Next.REFORMULATE)
+        return b""
+
+    def _tool_input_failed(self, error: InvalidToolInputError, now: float) -> bytes:
+        """A tool call came to its end, and its input cannot be read."""
+        loss = Loss(Failure(FailureKind.DROPPED, str(error)), error)
+        if not self._has_bad_tool_input:
+            self._has_bad_tool_input = True
+            return self.broke(loss, now)
+        self._close_books(now)
+        self.call.failed(loss, now, refusal=Reason.TOOL_INPUT)
         return b""
 
     # What to ask next

@@ -57,6 +57,11 @@ class Instruments:
         self.kept_chars = meter.create_counter(
             names.KEPT_CHARS, "{character}", "Characters that a resumed answer had already."
         )
+        self.seams = meter.create_counter(
+            names.SEAMS,
+            "{seam}",
+            "Joints between the text of an attempt and the text before it, by what proved them.",
+        )
         self.wait = meter.create_histogram(
             names.WAIT,
             "s",
@@ -138,6 +143,8 @@ class CallMetrics:
         if attempt.failure is not None:
             attributes[names.ERROR_TYPE] = error_type(attempt.failure)
         self._to.attempts.add(1, attributes)
+        if attempt.seam is not None:
+            self._to.seams.add(1, {**self._of_attempt(attempt), names.SEAM: attempt.seam.value})
 
     def _resumed(self, event: Resumed) -> None:
         self._to.kept_chars.add(event.kept_chars, self._of_attempt(event.attempt))

@@ -176,6 +176,7 @@ def _brought(attempt: Attempt) -> dict[str, Any]:
             names.ATTEMPT_OUTCOME: None if attempt.outcome is None else attempt.outcome.value,
             names.REQUEST_ID: identifier(attempt.request_id),
             names.RECEIVED_CHARS: attempt.received_chars if counted else None,
+            names.SEAM: None if attempt.seam is None else attempt.seam.value,
             names.ATTEMPT_INPUT_TOKENS: input_tokens(usage),
             names.ATTEMPT_OUTPUT_TOKENS: None if usage is None else usage.output_tokens,
         }
