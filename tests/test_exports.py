@@ -48,7 +48,7 @@ VISITORS = {
     },
     "opentelemetry": {"_telemetry", "telemetry"},
     "pytest": {"testing.pytest_plugin"},
-    "tenacity": {"_core.backoff", "_core.policy"},
+    "tenacity": {"_core.backoff", "_core.rules"},
     "unbroken.cli": {"__main__"},
     "unbroken.testing": {"cli", "testing"},
 }

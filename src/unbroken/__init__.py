@@ -22,9 +22,11 @@ from unbroken._core.events import (
     Waiting,
 )
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.policy import Continuation, Policy, Rule, override
+from unbroken._core.policy import Continuation, Policy, override
+from unbroken._core.rules import Rule
 from unbroken._core.seam import SeamKind
 from unbroken._core.usage import Usage
+from unbroken._core.worst import WorstCase, worst_cases
 from unbroken._report import RecoveryReport, report
 from unbroken.errors import StreamInterrupted
 from unbroken.middleware import RecoveryMiddleware, wrap
@@ -53,8 +55,10 @@ __all__ = [
     "StreamInterrupted",
     "Usage",
     "Waiting",
+    "WorstCase",
     "override",
     "report",
+    "worst_cases",
     "wrap",
 ]
 

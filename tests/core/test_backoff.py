@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from unbroken._core.backoff import backoff
 from unbroken._core.bounds import Bounds
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.policy import DEFAULT_RULES, Policy, Rule
+from unbroken._core.policy import Policy
+from unbroken._core.rules import DEFAULT_RULES, Rule
 
 K = FailureKind
 DRAWS = 200

@@ -10,7 +10,8 @@ import tenacity
 from unbroken._core.bounds import REASONS, Bounds, Reason
 from unbroken._core.budget import RetryBudget
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.policy import Policy, Rule
+from unbroken._core.policy import Policy
+from unbroken._core.rules import Rule
 
 K = FailureKind
 DROPPED = Failure(K.DROPPED, "x")

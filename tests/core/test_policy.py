@@ -16,14 +16,8 @@ import tenacity
 
 from unbroken._core.budget import RetryBudget
 from unbroken._core.failures import FailureKind
-from unbroken._core.policy import (
-    DEFAULT_RULES,
-    Continuation,
-    Policy,
-    Rule,
-    current_policy,
-    override,
-)
+from unbroken._core.policy import Continuation, Policy, current_policy, override
+from unbroken._core.rules import DEFAULT_RULES, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from unbroken._core.failures import Failure, FailureKind
     from unbroken._core.policy import Policy
 
-__all__ = ["REASONS", "Bounds", "Reason"]
+__all__ = ["LONGEST_SPREAD", "QUICK_ATTEMPTS", "REASONS", "Bounds", "Reason"]
 
 
-# So many fruitless attempts in a row are made as quickly as the waits of their kinds allow.
-_QUICK_ATTEMPTS = 12
-_LONGEST_SPREAD = 30.0
+QUICK_ATTEMPTS = 12
+"""So many fruitless attempts in a row are made as quickly as the waits of their kinds allow."""
+
+LONGEST_SPREAD = 30.0
+"""Seconds: no wait after them is made longer than this to save attempts."""
+
 _SHORTEST_SILENCE = 30.0
 
 
@@ -167,9 +170,9 @@ class Bounds:
     def _spread(self, left: float) -> float:
         """The least wait by which the attempts that are left reach to the end of the outage."""
         attempts = self._policy.max_attempts - self.attempts
-        if self._fruitless <= _QUICK_ATTEMPTS or attempts < 1:
+        if self._fruitless <= QUICK_ATTEMPTS or attempts < 1:
             return 0.0
-        return min(left / attempts, _LONGEST_SPREAD)
+        return min(left / attempts, LONGEST_SPREAD)
 
     def _affordable(self, wait: float, left: float, now: float) -> float | Reason:
         wait *= self._policy.time_scale

@@ -1,4 +1,4 @@
-"""What the caller may set: `Policy`, `Rule`, `Continuation`, and `override()`."""
+"""What the caller may set: `Policy`, `Continuation`, and `override()`."""
 
 from __future__ import annotations
 
@@ -11,77 +11,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tenacity import RetryCallState, wait_chain, wait_fixed, wait_none, wait_random
-
-from unbroken._core import environment
+from unbroken._core import environment, presets
 from unbroken._core.budget import RetryBudget
 from unbroken._core.failures import FailureKind
+from unbroken._core.rules import DEFAULT_RULES, Rule, switched
 from unbroken._core.validation import Checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tenacity.wait import wait_base
-
-__all__ = ["DEFAULT_RULES", "Continuation", "Policy", "Rule", "current_policy", "override"]
+__all__ = ["Continuation", "Policy", "current_policy", "override"]
 
 MODES = ("auto", "prefill", "user_turn", "restart", "off")
 UNPROVEN = ("ask_again", "join", "give_up")
 DELIVERY = ("whole", "live")
-
-
-def _waits(*seconds: float, jitter: float = 0.0) -> wait_base:
-    """These waits in turn, the last one from then on, each made longer by up to `jitter` of it."""
-    return wait_chain(*(wait_fixed(s) + wait_random(0, s * jitter) for s in seconds))
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What one kind of failure gets.
-
-    Attributes:
-        retry: Whether to try again at all.
-        wait: Any tenacity wait, or a function of a `tenacity.RetryCallState`: seconds to wait.
-            Its `attempt_number` counts the failures of this kind in a row, from 1; its `outcome`
-            holds the exception. A `retry-after` of the service wins over it.
-
-    Raises:
-        ValueError: If `wait` cannot be called, or `retry` is not a bool; it names the field.
-    """
-
-    retry: bool = True
-    wait: wait_base | Callable[[RetryCallState], float] = field(default_factory=wait_none)
-
-    def __post_init__(self) -> None:
-        checks = Checks("Rule")
-        checks.that(isinstance(self.retry, bool), "retry", f"True or False, not {self.retry!r}")
-        checks.that(callable(self.wait), "wait", f"a tenacity wait, not {self.wait!r}")
-        checks.raise_if_any()
-
-
-_FAIL = Rule(retry=False)
-_AT_ONCE_THEN_SLOWER = Rule(wait=_waits(0, 1, 2, 4, 8))
-# The last wait has its jitter below it, so that 30 s stays the longest.
-_EXPONENTIAL = Rule(
-    wait=wait_chain(
-        *(wait_fixed(s) + wait_random(0, s * 0.2) for s in (1, 2, 4, 8, 16)), wait_random(27, 30)
-    )
-)
-
-DEFAULT_RULES: Mapping[FailureKind, Rule] = MappingProxyType(
-    {
-        FailureKind.RATE_LIMITED: Rule(wait=_waits(5, 10, 20, jitter=0.2)),
-        FailureKind.OVERLOADED: Rule(wait=wait_random(30, 60)),
-        FailureKind.TIMED_OUT: _AT_ONCE_THEN_SLOWER,
-        FailureKind.SERVER_ERROR: _EXPONENTIAL,
-        FailureKind.CONFLICT: _FAIL,
-        FailureKind.UNREACHABLE: _EXPONENTIAL,
-        FailureKind.DROPPED: _AT_ONCE_THEN_SLOWER,
-        FailureKind.STALLED: _AT_ONCE_THEN_SLOWER,
-        FailureKind.SPEND_LIMITED: _FAIL,
-        FailureKind.REJECTED: _FAIL,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +176,48 @@ class Policy:
         return _restored, (type(self), {**fields, "rules": dict(self.rules)})
 
     @classmethod
+    def interactive(cls, patience: float = 20, **changes: Any) -> Self:
+        """Make a policy for somebody who looks on: so many seconds at most for the next word.
+
+        Half of them is for noticing that nothing comes (`idle_timeout`, `progress_timeout`), half
+        for recovering (`max_outage`, `max_retry_after`); no wait is longer than a fifth. A model
+        that thinks without a word for longer than a half needs a longer `progress_timeout`.
+
+        Args:
+            patience: Seconds, above 0.
+            **changes: Fields of the policy to set otherwise; `rules` changes the kinds it names.
+
+        Raises:
+            ValueError: If `patience` or a field makes no sense; it names each wrong one.
+            TypeError: If there is no such field.
+        """
+        return cls._preset(presets.interactive(patience), changes)
+
+    @classmethod
+    def batch(cls, patience: float = 6 * 3600, **changes: Any) -> Self:
+        """Make a policy for work that nobody waits for: it goes on through outages of this length.
+
+        Waits double until they are a tenth of `patience`, five minutes at most, so that many calls
+        are no storm, and there is no retry budget.
+
+        Args:
+            patience: Seconds, above 0.
+            **changes: Fields of the policy to set otherwise; `rules` changes the kinds it names.
+
+        Raises:
+            ValueError: If `patience` or a field makes no sense; it names each wrong one.
+            TypeError: If there is no such field.
+        """
+        return cls._preset(presets.batch(patience), changes)
+
+    @classmethod
+    def _preset(cls, fields: dict[str, Any], changes: dict[str, Any]) -> Self:
+        rules = changes.get("rules")
+        if isinstance(rules, Mapping):
+            changes = {**changes, "rules": {**fields["rules"], **rules}}
+        return cls(**{**fields, **changes})
+
+    @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Make the policy that `UNBROKEN_*` variables describe; the defaults where none is set.
 
@@ -250,20 +235,12 @@ class Policy:
         """
         environ = os.environ if environ is None else environ
         fields, switches = environment.read(environ, lambda field, value: cls(**{field: value}))
-        rules = {kind: _switched(kind, retry=retry) for kind, retry in switches.items()}
+        rules = {kind: switched(kind, retry=retry) for kind, retry in switches.items()}
         return cls(**fields, rules=rules)
 
 
 def _restored(cls: type[Policy], fields: dict[str, Any]) -> Policy:
     return cls(**fields)
-
-
-def _switched(kind: FailureKind, *, retry: bool) -> Rule:
-    """The rule of a kind that somebody wants to be retried, or not."""
-    if not retry:
-        return _FAIL
-    rule = DEFAULT_RULES[kind]
-    return rule if rule.retry else _EXPONENTIAL
 
 
 _override: ContextVar[Policy | None] = ContextVar("unbroken.override", default=None)

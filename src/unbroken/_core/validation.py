@@ -32,6 +32,10 @@ class Checks:
         fits = value is None or _finite(value) > 0
         self.that(fits, field, f"a finite number above 0, or None, not {value!r}")
 
+    def positive(self, field: str, value: object) -> None:
+        """Expect a finite number above 0."""
+        self.that(_finite(value) > 0, field, f"a finite number above 0, not {value!r}")
+
     def count(self, field: str, value: object) -> None:
         """Expect a whole number of at least 1."""
         self.that(_is_count(value), field, f"a whole number of at least 1, not {value!r}")

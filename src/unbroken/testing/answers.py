@@ -8,13 +8,11 @@ A plain string does for most tests; an `Answer` holds every kind of block:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unbroken.testing.conversation import text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Answer",
@@ -82,6 +80,8 @@ class Answer:
         thinks_again: bool = True,
     ) -> None:
         parts = (blocks,) if isinstance(blocks, str | Block) else blocks
+        if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
+            raise TypeError(f"an answer is made of texts and blocks, not of {parts!r:.80}")
         self.blocks: tuple[Block, ...] = tuple(_flat(parts))
         self.stop_reason = stop_reason or self._natural_stop()
         self.stop_sequence = stop_sequence
@@ -106,8 +106,10 @@ def _flat(parts: Iterable[str | Block | Iterable[Block]]) -> Iterable[Block]:
             yield text(part)
         elif isinstance(part, Block):
             yield part
-        else:
+        elif isinstance(part, tuple | list) and all(isinstance(one, Block) for one in part):
             yield from part
+        else:
+            raise TypeError(f"an answer is made of texts and blocks, not of {part!r:.80}")
 
 
 def _auto_id() -> str:
@@ -116,6 +118,8 @@ def _auto_id() -> str:
 
 def text(value: str) -> Block:
     """A text block."""
+    if not isinstance(value, str):
+        raise TypeError(f"the text of a block must be a str, not {value!r:.80}")
     return Block({"type": "text", "text": value})
 
 

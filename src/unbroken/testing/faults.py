@@ -170,7 +170,13 @@ def status(
         message: The error's message.
         headers: More headers, such as `{"retry-after": "3"}`.
         body: The whole body, in place of the API's JSON.
+
+    Raises:
+        ValueError: If `status` is no HTTP status.
     """
+    given: Any = status
+    if not isinstance(given, int) or not 100 <= status <= 599:
+        raise ValueError(f"status must be an HTTP status, from 100 to 599, not {status!r}")
     kind = type or ERROR_TYPES.get(status) or ("api_error" if code else None)
     text = message or DEFAULT_MESSAGES.get(kind or "", "Error")
     return Status(status, kind, code, text, dict(headers or {}), body)
@@ -250,13 +256,25 @@ def stall(
         ping_interval: Seconds between two pings.
         seconds: Go on with the response after so many seconds.
         **where: Where.
+
+    Raises:
+        ValueError: If `seconds` or `ping_interval` is no number of at least 0.
     """
+    _check_seconds("ping_interval", ping_interval)
+    if seconds is not None:
+        _check_seconds("seconds", seconds)
     return Stall(_place(where), pings, ping_interval, seconds)
 
 
 def slow(seconds: float) -> Slow:
     """Wait so many seconds before each event."""
+    _check_seconds("seconds", seconds)
     return Slow(seconds)
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"{name} must be a number of at least 0, not {value!r}")
 
 
 _UNITS: dict[str, Unit] = {

@@ -16,6 +16,7 @@ from unbroken.testing.api import COUNT_TOKENS, MESSAGES, AnswerSource, Api, Sett
 from unbroken.testing.delivery import Style, deliver
 from unbroken.testing.errors import ERROR_TYPES, ApiError
 from unbroken.testing.faults import ErrorEvent, Fault, Hang, Html, NoResponse, Status
+from unbroken.testing.orders import checked_answer, checked_faults, checked_path, checked_voice
 from unbroken.testing.wire import ClientGoneError, Connection
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class FaultServer:
         enforce_signatures: Whether thinking must be sent back behind the very same prefix on all
             models, not only those that the API checks it on.
         prefill: Whether models take prefill, whatever their ids say.
+
+    Raises:
+        TypeError: If the answer, the voice or a fault is none. Faults of a generator are checked
+            when it is their turn; a wrong one is raised at the end of the `with` block.
+        ValueError: If `split` is below 1.
     """
 
     def __init__(
@@ -109,8 +115,8 @@ class FaultServer:
         prefill: bool | None = None,
     ) -> None:
         settings = Settings(
-            answer,
-            voice,
+            checked_answer(answer),
+            checked_voice(voice),
             strict,
             enforce_signatures,
             prefill,
@@ -122,7 +128,7 @@ class FaultServer:
         self._style = Style(_sizes(split), ensure_ascii)
         self._gzip = gzip
         self._latency = latency
-        self._scripts: dict[str, Iterator[Fault | None]] = {MESSAGES: iter(faults)}
+        self._scripts: dict[str, Iterator[Fault | None]] = {MESSAGES: checked_faults(faults)}
         self._requests: list[Request] = []
         self._errors: list[Exception] = []
         self._changed = threading.Condition()
@@ -149,7 +155,7 @@ class FaultServer:
 
     @answer.setter
     def answer(self, answer: AnswerSource) -> None:
-        self._api.settings.answer = answer
+        self._api.settings.answer = checked_answer(answer)
 
     @property
     def voice(self) -> Voice:
@@ -158,7 +164,7 @@ class FaultServer:
 
     @voice.setter
     def voice(self, voice: Voice) -> None:
-        self._api.settings.voice = voice
+        self._api.settings.voice = checked_voice(voice)
 
     @property
     def requests(self) -> list[Request]:
@@ -191,9 +197,15 @@ class FaultServer:
         return self._active
 
     def script(self, *faults: Fault | None, path: str = MESSAGES) -> None:
-        """Append faults for the next requests to this path, one for each in order."""
+        """Append faults for the next requests to this path, one for each in order.
+
+        Raises:
+            TypeError: If one of them is neither a fault nor None.
+            ValueError: If no request can have the path.
+        """
+        checked, path = checked_faults(faults), checked_path(path)
         with self._changed:
-            self._scripts[path] = itertools.chain(self._scripts.get(path, iter(())), faults)
+            self._scripts[path] = itertools.chain(self._scripts.get(path, iter(())), checked)
 
     def wait_idle(self, timeout: float = 5.0) -> bool:
         """Wait until no response is under way.
@@ -309,7 +321,7 @@ class FaultServer:
         body = _json(head.body)
         with self._changed:
             self._active += 1
-            fault = next(self._scripts.get(path, iter(())), None)
+            fault = self._next_fault(path)
             request = Request(
                 method=head.method,
                 path=path,
@@ -322,6 +334,13 @@ class FaultServer:
             self._requests.append(request)
             self._changed.notify_all()
         return request
+
+    def _next_fault(self, path: str) -> Fault | None:
+        try:
+            return next(self._scripts.get(path, iter(())), None)
+        except Exception as error:  # noqa: BLE001  # out of a generator, which may do anything
+            self._errors.append(error)
+            return None
 
     def _kind(
         self, path: str, body: Any
