@@ -88,7 +88,7 @@ def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_blank(block: Mapping[str, Any]) -> bool:
-    return block["type"] == "text" and not block["text"].strip()
+    return block["type"] == "text" and not (block.get("text") or "").strip()
 
 
 def _sendable(block: dict[str, Any]) -> dict[str, Any]:
