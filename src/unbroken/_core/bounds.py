@@ -80,6 +80,11 @@ class Bounds:
         self._kind: FailureKind | None = None
         self._in_a_row = 0
 
+    @property
+    def costs_budget(self) -> bool:
+        """Whether the retry budget must be asked for one more attempt."""
+        return self._policy.budget is not None
+
     def attempt(self) -> int:
         """Count one more request, and return its number, from 1."""
         self._fruitful = False
@@ -125,6 +130,4 @@ class Bounds:
             return Reason.MAX_OUTAGE
         if self.ends is not None and now + wait >= self.ends:
             return Reason.DEADLINE
-        if self._policy.budget is not None and not self._policy.budget.take(now):
-            return Reason.BUDGET
         return wait

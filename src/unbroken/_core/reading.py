@@ -59,6 +59,8 @@ class Reading:
         seam: Seam | None = None,
     ) -> None:
         continues = mode is not PlanMode.AGAIN
+        self.framing = framing
+        """How its events are framed."""
         self.lane = FastLane(framing)
         """Takes in nearly every event."""
         self.ended = False
