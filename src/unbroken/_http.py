@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anthropic
 
-from unbroken._core.call import Loss
+from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in, retry_after
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bare_request",
+    "failed_response",
     "forget_request",
     "hang_up",
-    "http_loss",
     "joined_class",
     "library_of",
     "request_id",
@@ -77,7 +77,7 @@ def _began_in_http2(error: BaseException | None) -> bool:
     return False
 
 
-def http_loss(response: Any, body: bytes, wall_time: float) -> Loss:
+def failed_response(response: Any, body: bytes, wall_time: float) -> FailedAttempt:
     """What a response with an error status means.
 
     Args:
@@ -97,7 +97,7 @@ def http_loss(response: Any, body: bytes, wall_time: float) -> Loss:
         retry_after=retry_after(response.headers, wall_time),
         should_retry={"true": True, "false": False}.get(says),
     )
-    return Loss(failure, origin=response, message=message)
+    return FailedAttempt(failure, origin=response, message=message, request_id=request_id(response))
 
 
 def request_id(response: Any) -> str | None:

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from unbroken._core.events import RecoveryEvent
@@ -36,9 +36,9 @@ class CallObserver:
         """Make the attempt's span the current one."""
         return self._telemetry.sending()
 
-    def tell(self, event: RecoveryEvent) -> None:
+    def notify(self, event: RecoveryEvent) -> None:
         """Pass an event on."""
-        self._telemetry.tell(event)
+        self._telemetry.notify(event)
         if self._on_event is not None:
             try:
                 self._on_event(event)
@@ -58,7 +58,7 @@ class AsyncCallObserver:
     def __init__(
         self,
         telemetry: CallTelemetry,
-        on_event: Callable[[RecoveryEvent], Awaitable[Any] | Any] | None,
+        on_event: Callable[[RecoveryEvent], Any] | None,
     ) -> None:
         self._telemetry = telemetry
         self._on_event = on_event
@@ -67,9 +67,9 @@ class AsyncCallObserver:
         """Make the attempt's span the current one."""
         return self._telemetry.sending()
 
-    async def tell(self, event: RecoveryEvent) -> None:
+    async def notify(self, event: RecoveryEvent) -> None:
         """Pass an event on."""
-        self._telemetry.tell(event)
+        self._telemetry.notify(event)
         if self._on_event is not None:
             try:
                 result = self._on_event(event)
@@ -78,9 +78,9 @@ class AsyncCallObserver:
             except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
                 _complain(event, error)
 
-    def tell_now(self, event: RecoveryEvent) -> None:
+    def notify_now(self, event: RecoveryEvent) -> None:
         """Pass an event on where nothing can be awaited: a coroutine function does not get it."""
-        self._telemetry.tell(event)
+        self._telemetry.notify(event)
         if self._on_event is not None and not inspect.iscoroutinefunction(self._on_event):
             try:
                 self._on_event(event)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anthropic.types.beta import BetaMessage
 
     from unbroken._core.attempts import Attempt
-    from unbroken._core.recovery import Machine
+    from unbroken._core.recovery import Recovery
 
 __all__ = ["EXTENSION", "RecoveryReport", "Reporter", "report"]
 
@@ -52,11 +52,11 @@ class Reporter:
     """Makes the report of a call, whenever it is asked for.
 
     Args:
-        machine: What decides in that call.
+        machine: Decides in that call.
         message: Makes a message of the JSON that is one.
     """
 
-    def __init__(self, machine: Machine, message: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, machine: Recovery, message: Callable[[dict[str, Any]], Any]) -> None:
         self._machine = machine
         self._message = message
 

@@ -1,4 +1,4 @@
-"""Sends the requests of one call through the SDK, and says what their ends mean."""
+"""Sends the requests of one call through the SDK."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from unbroken._door import (
     CONNECTION,
     Ask,
     AsyncHttpUpstream,
-    HttpCall,
+    HttpDoor,
     HttpUpstream,
     ReadTimeout,
     explain,
+    is_response,
 )
 from unbroken._responses import raising_response
 from unbroken.errors import StreamInterrupted
@@ -23,23 +24,34 @@ from unbroken.errors import StreamInterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unbroken._core.call import Call, Loss
-    from unbroken._core.models import Prefill
-    from unbroken._core.policy import Policy
-    from unbroken._core.resume import Plan
+    from unbroken._core.actions import Send
+    from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._door import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
 
-__all__ = ["AsyncSdkDoor", "SdkDoor"]
+__all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
 
-class _SdkCall(HttpCall):
-    """What both doors of the SDK know of a call.
+def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
+    """What a request asks for."""
+    timeout, is_set = _sdk.timeout_of(request, _sdk.client_of(call_next))
+    return Ask(
+        body=_sdk.body_of(request),
+        headers=_sdk.headers_of(request),
+        is_message=_sdk.is_message_call(request),
+        streams=request.stream,
+        beta=_sdk.is_beta(request),
+        timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
+    )
+
+
+class _SdkDoor(HttpDoor):
+    """What both doors of the SDK share.
 
     Args:
+        call: The call.
         request: The caller's request.
         call_next: Sends a request.
-        policy: The policy of the call.
-        prefill: What is known of models and prefill.
         clock: The time.
     """
 
@@ -47,98 +59,83 @@ class _SdkCall(HttpCall):
 
     def __init__(
         self,
+        call: HttpCall,
         request: anthropic.APIRequest,
         call_next: Callable[[anthropic.APIRequest], Any],
-        policy: Policy,
-        prefill: Prefill,
         clock: Clock | AsyncClock,
     ) -> None:
+        super().__init__(call, clock)
         self._request = request
         self._call_next = call_next
         self._client = _sdk.client_of(call_next)
-        self._timeout, is_set = _sdk.timeout_of(request, self._client)
+        self._timeout, _ = _sdk.timeout_of(request, self._client)
         self.response: Any = None
         """The SDK's response of the last attempt, until the caller has one."""
-        ask = Ask(
-            body=_sdk.body_of(request),
-            headers=_sdk.headers_of(request),
-            is_message=_sdk.is_message_call(request),
-            streams=request.stream,
-            beta=_sdk.is_beta(request),
-            timeout=None if self._timeout is None else ReadTimeout(self._timeout.read, is_set),
-        )
-        super().__init__(ask, policy, prefill, clock)
 
-    # Requests and what they mean
-
-    def _next_request(self, plan: Plan, call: Call) -> anthropic.APIRequest:
+    def _next_request(self, request: Send) -> anthropic.APIRequest:
         timeout = None
         if self._timeout is not None:
-            read = self._read_timeout(call)
+            read = self._read_timeout(request.time_left)
             if read != self._timeout.read:
                 timeout = _sdk.with_read_timeout(self._timeout, read)
-        return _sdk.next_request(self._request, plan.body, call.attempt.number, timeout)
+        return _sdk.next_request(self._request, request.plan.body, request.number, timeout)
 
-    def loss(self, error: Exception) -> Loss:
-        """Tell what an exception of `send()` or of a body means."""
+    def _http_response(self, request: Send, response: Any) -> Any:
+        """The HTTP response behind one of the SDK, which is kept for the caller."""
+        # The response of a continuation is read, but not returned.
+        self.response = response if request.plan.mode is PlanMode.AGAIN else None
+        # Another middleware may answer with something else.
+        return getattr(response, "http_response", None)
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        """What an exception of `send()` or of a body means."""
         if isinstance(error, anthropic.APIStatusError):
-            return _http.http_loss(error.response, b"", self._clock.wall())
-        origin: BaseException = error
-        if isinstance(error, anthropic.APIConnectionError) and error.__cause__ is not None:
-            origin = error.__cause__
-        return self._exception_loss(error, origin)
+            return _http.failed_response(error.response, b"", self._clock.wall())
+        return super().failed_attempt(error)
 
-    # What the caller gets to see of a lost call
+    def _cause(self, error: Exception) -> BaseException:
+        wrapped = isinstance(error, anthropic.APIConnectionError)
+        return error.__cause__ if wrapped and error.__cause__ is not None else error
 
-    def give_up(self) -> Any:
-        """Raise the error of a call of which nothing was returned yet, or return what raises it."""
-        call = self.machine.call
-        if self._is_response(call.speaker) and call.first is call.speaker:
+    # How a lost call is told
+
+    def _error_response(self, lost: LostCall) -> Any:
+        if is_response(lost.reported) and lost.cause is None:
             self._given_up(self.response.http_response)
             return self.response
-        error = self._error()
+        error = self._error(lost)
         if not isinstance(error, StreamInterrupted):
-            raise error
+            return None
         if not _sdk.retries_remain(self._request, self._client):
-            raise error
+            return None
         response = raising_response(error, is_async=self._is_async)
         return _sdk.api_response(self._request, self._client, response, is_async=self._is_async)
 
-    def surface(self, call: Call) -> bytes:
-        """Raise what the caller gets to see of a lost call, or return the frame that says it."""
-        if isinstance(call.speaker.origin, bytes):
-            return call.speaker.origin
-        raise self._error()
-
-    def closed(self) -> Exception:
-        """What a reader gets after somebody closed the stream."""
-        error: Exception = _http.sdk_library().StreamClosed()
-        return error
-
-    def _error(self) -> BaseException:
+    def _error(self, lost: LostCall) -> BaseException:
         """The exception for a lost call, with what first went wrong as its cause."""
-        call = self.machine.call
-        error = self._error_of(call.speaker)
-        if error.__cause__ is None and call.first is not None and call.first is not call.speaker:
-            error.__cause__ = call.first.error or self._error_of(call.first)
+        error = self._error_of(lost.reported, lost)
+        if error.__cause__ is None and lost.cause is not None:
+            error.__cause__ = lost.cause.error or self._error_of(lost.cause, lost)
         return error
 
-    def _error_of(self, loss: Loss) -> BaseException:
-        if self._is_response(loss):
-            error = _sdk.status_error(self._client, loss.origin)
+    def _error_of(self, failed: FailedAttempt, lost: LostCall) -> BaseException:
+        if is_response(failed):
+            error = _sdk.status_error(self._client, failed.origin)
             if error is not None:
-                self._given_up(loss.origin)
+                self._given_up(failed.origin)
                 return error
-        elif loss.failure.kind not in CONNECTION and loss.error is not None:
-            return loss.error
-        interrupted = self._interrupted()
-        interrupted.__cause__ = loss.error
+        elif failed.failure.kind not in CONNECTION and failed.error is not None:
+            return failed.error
+        report = self._reporter.report()
+        message = explain(lost, report)
+        interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
+        interrupted.__cause__ = failed.error
         return interrupted
 
-    def _interrupted(self) -> StreamInterrupted:
-        report = self.reporter.report()
-        message = explain(self.machine.call, report)
-        return StreamInterrupted(message, report=report, method="POST", url=self.url)
+    def closed(self) -> Exception:
+        """What a reader gets after the stream was closed."""
+        error: Exception = _http.sdk_library().StreamClosed()
+        return error
 
     @property
     def url(self) -> str:
@@ -147,37 +144,31 @@ class _SdkCall(HttpCall):
         return base + self._request.url
 
 
-class SdkDoor(_SdkCall):
+class SdkDoor(_SdkDoor):
     """Sends the requests of one call of a sync client."""
 
     _is_async = False
 
-    def send(self, plan: Plan, call: Call) -> HttpUpstream:
-        """Send a request, and return the response that began."""
-        response = self._call_next(self._next_request(plan, call))
-        # Inner middleware may answer with something else. What goes on is read, not handed back.
-        http = getattr(response, "http_response", None)
-        self.response = response if plan.mode is PlanMode.AGAIN else None
-        loss = None
+    def send(self, request: Send) -> HttpUpstream:
+        """Send a request, and return the response that started."""
+        response = self._call_next(self._next_request(request))
+        http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
-            loss = self._loss_of(http, http.read())
-        self._let_go(plan, http, loss)
-        return HttpUpstream(http, loss, streams=self._resumes)
+            answer = self._answer(http, http.read())
+        self._forget_request(request, http)
+        return HttpUpstream(http, answer, is_stream=self._ask.resumes)
 
 
-class AsyncSdkDoor(_SdkCall):
+class AsyncSdkDoor(_SdkDoor):
     """Sends the requests of one call of an async client."""
 
     _is_async = True
 
-    async def send(self, plan: Plan, call: Call) -> AsyncHttpUpstream:
-        """Send a request, and return the response that began."""
-        response = await self._call_next(self._next_request(plan, call))
-        # Inner middleware may answer with something else. What goes on is read, not handed back.
-        http = getattr(response, "http_response", None)
-        self.response = response if plan.mode is PlanMode.AGAIN else None
-        loss = None
+    async def send(self, request: Send) -> AsyncHttpUpstream:
+        """Send a request, and return the response that started."""
+        response = await self._call_next(self._next_request(request))
+        http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
-            loss = self._loss_of(http, await http.aread())
-        self._let_go(plan, http, loss)
-        return AsyncHttpUpstream(http, loss, streams=self._resumes)
+            answer = self._answer(http, await http.aread())
+        self._forget_request(request, http)
+        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)

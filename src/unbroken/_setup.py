@@ -1,4 +1,4 @@
-"""What a door is set up with by its user, and what all its calls share."""
+"""What the calls of one client share: its settings, telemetry, and what it learned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
+from unbroken._door import HttpCall
 from unbroken._drive.aio import AsyncDriver
+from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
 from unbroken._drive.sync import Driver
 from unbroken._observers import AsyncCallObserver, CallObserver
@@ -15,13 +17,16 @@ from unbroken.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unbroken._door import Ask
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
+    from unbroken._transport_door import AsyncTransportDoor, TransportDoor
 
-__all__ = ["Setup"]
+__all__ = ["ClientState"]
 
 
-class Setup:
-    """What a door is set up with.
+class ClientState:
+    """The settings of one client, and what its calls share.
 
     Args:
         policy: When to try again, how long to wait, and when to stop; what the environment says if
@@ -53,20 +58,23 @@ class Setup:
         """The policy of calls outside every `override()`."""
         self.clock: Clock = SystemClock() if clock is None else clock
         self.async_clock: AsyncClock = SystemAsyncClock() if clock is None else clock
-        self.prefill = Prefill()
+        self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
 
-    def call_policy(self) -> Policy:
-        """The policy of a call that begins now."""
-        return current_policy(self.policy)
+    def begin(self, ask: Ask, now: float) -> HttpCall:
+        """Start a call, at this time in monotonic seconds."""
+        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now)
 
-    def driver(self, door: Any, method: str) -> Driver:
-        """What carries out a call for threads."""
+    def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
+        """Carries out a call for threads."""
         observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
-        return Driver(door.machine, door, self.clock, observer)
+        return Driver(call.machine, door, self.clock, observer, call.policy.budget)
 
-    def async_driver(self, door: Any, method: str) -> AsyncDriver:
-        """What carries out a call for tasks."""
+    def async_driver(
+        self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
+    ) -> AsyncDriver:
+        """Carries out a call for tasks."""
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
-        return AsyncDriver(door.machine, door, self.async_clock, observer)
+        budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, budget)

@@ -1,4 +1,4 @@
-"""Sends the requests of one call through a transport, and says what their ends mean."""
+"""Sends the requests of one call through a transport."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from unbroken._door import (
     CONNECTION,
     Ask,
     AsyncHttpUpstream,
-    HttpCall,
+    HttpDoor,
     HttpUpstream,
     ReadTimeout,
     explain,
+    is_response,
 )
 from unbroken._responses import spliced_response
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from unbroken._core.call import Call, Loss
-    from unbroken._core.models import Prefill
-    from unbroken._core.policy import Policy
+    from unbroken._core.actions import Send
+    from unbroken._core.call import FailedAttempt, LostCall
     from unbroken._core.resume import Plan
+    from unbroken._door import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
@@ -63,6 +64,7 @@ def ask_of(request: Any) -> Ask | None:
         streams=bool(path["streams"] or body.get("stream")),
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
+        is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
     )
 
 
@@ -116,43 +118,31 @@ class _AsyncContent(_Content):
         yield self._content
 
 
-class _TransportCall(HttpCall):
-    """What both doors of a transport know of a call.
+class _TransportDoor(HttpDoor):
+    """What both doors of a transport share.
 
     Args:
+        call: The call.
         inner: The transport.
         request: The caller's request.
-        ask: What it asks for.
-        policy: The policy of the call.
-        prefill: What is known of models and prefill.
         clock: The time.
     """
 
     _content_class: type[_Content]
 
-    def __init__(
-        self,
-        inner: Any,
-        request: Any,
-        ask: Ask,
-        policy: Policy,
-        prefill: Prefill,
-        clock: Clock | AsyncClock,
-    ) -> None:
+    def __init__(self, call: HttpCall, inner: Any, request: Any, clock: Clock | AsyncClock) -> None:
+        super().__init__(call, clock)
         self._inner = inner
         self._request = request
         self._library = _http.library_of(request)
-        self._began: HttpUpstream | AsyncHttpUpstream | None = None
-        if request.headers.get("authorization", "").startswith("AWS4-"):
-            policy = policy.replace(continuation="off")  # the signature covers the body
-        super().__init__(ask, policy, prefill, clock)
+        self._first: HttpUpstream | AsyncHttpUpstream | None = None
         self.url = str(request.url)
         """The URL that requests go to."""
 
     # Requests
 
-    def _next_request(self, plan: Plan, call: Call) -> Any:
-        extensions = self._extensions(call)
+    def _next_request(self, send: Send) -> Any:
+        plan, extensions = send.plan, self._extensions(send.time_left)
         if plan.body is self._ask.body and extensions is self._request.extensions:
             return self._request
         content = self._content(plan)
@@ -176,11 +166,11 @@ class _TransportCall(HttpCall):
             body.pop("model", None)
         return to_json(body)
 
-    def _extensions(self, call: Call) -> Any:
+    def _extensions(self, time_left: float | None) -> Any:
         extensions = self._request.extensions
         if self._ask.timeout is None:
             return extensions
-        read = self._read_timeout(call)
+        read = self._read_timeout(time_left)
         if read == self._ask.timeout.seconds:
             return extensions
         return {**extensions, "timeout": {**extensions["timeout"], "read": read}}
@@ -199,53 +189,39 @@ class _TransportCall(HttpCall):
             return http
         return spliced_response(http, self._content_class, http.content, {})
 
-    def loss(self, error: Exception) -> Loss:
-        """Tell what an exception of `send()` or of a body means."""
-        return self._exception_loss(error, error)
+    # How a lost call is told
 
-    # What the caller gets to see of a lost call
+    def _error_response(self, lost: LostCall) -> Any:
+        if not is_response(lost.reported):
+            return None
+        return self.unread(self._given_up(lost.reported.origin))
 
-    def give_up(self) -> Any:
-        """Return the error response of a call of which nothing was returned yet, or raise."""
-        speaker = self.machine.call.speaker
-        if self._is_response(speaker):
-            return self.unread(self._given_up(speaker.origin))
-        raise self._error(speaker)
-
-    def surface(self, call: Call) -> bytes:
-        """Raise what the caller gets to see of a lost call, or return the frame that says it."""
-        speaker = call.speaker
-        if isinstance(speaker.origin, bytes):
-            return speaker.origin
-        if self._is_response(speaker):
-            return self._error_frame(speaker)
-        raise self._error(speaker)
-
-    def _error_frame(self, loss: Loss) -> bytes:
-        """An HTTP error that ends a stream, said as the API says errors in a stream."""
-        assert self._began is not None
-        failure = loss.failure
+    def _error_frame(self, failed: FailedAttempt) -> bytes | None:
+        if not is_response(failed):
+            return super()._error_frame(failed)
+        assert self._first is not None
         error = {
-            "type": failure.error_type or "api_error",
-            "message": loss.message or failure.detail,
+            "type": failed.failure.error_type or "api_error",
+            "message": failed.message or failed.failure.detail,
         }
-        return self._began.framing().encode("error", {"type": "error", "error": error})
+        return self._first.framing().encode("error", {"type": "error", "error": error})
 
     def closed(self) -> Exception:
         """What a reader gets after somebody closed the stream."""
         error: Exception = self._library.StreamClosed()
         return error
 
-    def _error(self, loss: Loss) -> BaseException:
+    def _error(self, lost: LostCall) -> BaseException:
         """The library's own exception for a lost connection, with the report on it."""
-        error: Any = loss.error
-        report = self.reporter.report()
-        message = explain(self.machine.call, report)
-        if loss.failure.kind in CONNECTION and not isinstance(error, self._library.HTTPError):
-            stalled = loss.failure.kind is FailureKind.STALLED
+        failed = lost.reported
+        error: Any = failed.error
+        report = self._reporter.report()
+        message = explain(lost, report)
+        if failed.failure.kind in CONNECTION and not isinstance(error, self._library.HTTPError):
+            stalled = failed.failure.kind is FailureKind.STALLED
             cls = self._library.ReadTimeout if stalled else self._library.RemoteProtocolError
             error = cls(message, request=self._request)
-            error.__cause__ = loss.error
+            error.__cause__ = failed.error
         else:
             error.add_note(message)
         error.report = report
@@ -253,39 +229,37 @@ class _TransportCall(HttpCall):
         return told
 
 
-class TransportDoor(_TransportCall):
+class TransportDoor(_TransportDoor):
     """Sends the requests of one call through a sync transport."""
 
     _content_class = _SyncContent
 
-    def send(self, plan: Plan, call: Call) -> HttpUpstream:
-        """Send a request, and return the response that began."""
-        request = self._next_request(plan, call)
-        http = self._inner.handle_request(request)
-        http.request = request
-        loss, can_read = None, self._can_read(http)
+    def send(self, request: Send) -> HttpUpstream:
+        """Send a request, and return the response that started."""
+        sent = self._next_request(request)
+        http = self._inner.handle_request(sent)
+        http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
-            loss = self._loss_of(http, http.read())
-        self._let_go(plan, http, loss)
-        upstream = HttpUpstream(http, loss, streams=self._resumes and can_read)
-        self._began = self._began or (upstream if loss is None else None)
+            answer = self._answer(http, http.read())
+        self._forget_request(request, http)
+        upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+        self._first = self._first or upstream
         return upstream
 
 
-class AsyncTransportDoor(_TransportCall):
+class AsyncTransportDoor(_TransportDoor):
     """Sends the requests of one call through an async transport."""
 
     _content_class = _AsyncContent
 
-    async def send(self, plan: Plan, call: Call) -> AsyncHttpUpstream:
-        """Send a request, and return the response that began."""
-        request = self._next_request(plan, call)
-        http = await self._inner.handle_async_request(request)
-        http.request = request
-        loss, can_read = None, self._can_read(http)
+    async def send(self, request: Send) -> AsyncHttpUpstream:
+        """Send a request, and return the response that started."""
+        sent = self._next_request(request)
+        http = await self._inner.handle_async_request(sent)
+        http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
-            loss = self._loss_of(http, await http.aread())
-        self._let_go(plan, http, loss)
-        upstream = AsyncHttpUpstream(http, loss, streams=self._resumes and can_read)
-        self._began = self._began or (upstream if loss is None else None)
+            answer = self._answer(http, await http.aread())
+        self._forget_request(request, http)
+        upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+        self._first = self._first or upstream
         return upstream

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import anthropic
 
 from unbroken import _sdk
-from unbroken._core.states import Phase
+from unbroken._core.actions import GiveUp
 from unbroken._drive.body import AsyncBody, Body
 from unbroken._report import EXTENSION
 from unbroken._responses import spliced_response
-from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
-from unbroken._setup import Setup
+from unbroken._sdk_door import AsyncSdkDoor, SdkDoor, ask_of
+from unbroken._setup import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unbroken._core.policy import Policy
+    from unbroken._door import HttpCall
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
@@ -70,7 +71,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Callable[[Any], Any] | None = None,
         clock: Any = None,
     ) -> None:
-        self._setup = Setup(
+        self._state = ClientState(
             policy,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
@@ -81,41 +82,42 @@ class RecoveryMiddleware(anthropic.Middleware):
     @property
     def policy(self) -> Policy:
         """The policy of calls outside every `override()`."""
-        return self._setup.policy
+        return self._state.policy
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        setup = self._setup
-        door = SdkDoor(request, call_next, setup.call_policy(), setup.prefill, setup.clock)
-        driver = setup.driver(door, request.method)
-        phase = driver.open()
-        if phase is Phase.LOST:
-            return door.give_up()
-        return _handed_back(door, driver, phase, Body)
+        state = self._state
+        call = state.begin(ask_of(request, call_next), state.clock.now())
+        door = SdkDoor(call, request, call_next, state.clock)
+        driver = state.driver(call, door, request.method)
+        action = driver.open()
+        if isinstance(action, GiveUp):
+            return door.final_response(action.lost)
+        return _returned(call, door, driver, Body)
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        setup = self._setup
-        policy = setup.call_policy()
-        door = AsyncSdkDoor(request, call_next, policy, setup.prefill, setup.async_clock)
-        driver = setup.async_driver(door, request.method)
-        phase = await driver.open()
-        if phase is Phase.LOST:
-            return door.give_up()
-        return _handed_back(door, driver, phase, AsyncBody)
+        state = self._state
+        call = state.begin(ask_of(request, call_next), state.async_clock.now())
+        door = AsyncSdkDoor(call, request, call_next, state.async_clock)
+        driver = state.async_driver(call, door, request.method)
+        action = await driver.open()
+        if isinstance(action, GiveUp):
+            return door.final_response(action.lost)
+        return _returned(call, door, driver, AsyncBody)
 
 
-def _handed_back(
-    door: SdkDoor | AsyncSdkDoor, driver: Driver | AsyncDriver, phase: Phase, body: type
+def _returned(
+    call: HttpCall, door: SdkDoor | AsyncSdkDoor, driver: Driver | AsyncDriver, body: type
 ) -> Any:
-    """The response for the caller, read through the driver if it is a stream."""
+    """The response for the caller, whose body is read through the driver if it is a stream."""
     upstream: Any = driver.upstream
     response, door.response = door.response, None
     http = upstream.http
-    extensions = {EXTENSION: door.reporter}
-    if phase is Phase.READING:
+    extensions = {EXTENSION: call.reporter}
+    if upstream.is_stream:
         response.http_response = spliced_response(http, body, driver, extensions)
-        response.http_response.stream.tell(response.http_response)
+        response.http_response.stream.set_response(response.http_response)
     elif http is not None:
         http.extensions.update(extensions)
     return response

@@ -142,7 +142,7 @@ __all__ = ["CallTelemetry", "Telemetry", "configure"]
 
 
 class _Listener(Protocol):
-    def tell(self, event: RecoveryEvent) -> None: ...
+    def notify(self, event: RecoveryEvent) -> None: ...
 
 
 class Telemetry:
@@ -192,7 +192,7 @@ class CallTelemetry:
         # Reentrant: a log handler may close the stream that it is told about.
         self._lock = threading.RLock()
 
-    def tell(self, event: RecoveryEvent) -> None:
+    def notify(self, event: RecoveryEvent) -> None:
         """Take in an event; what comes after the last one is ignored."""
         with self._lock:
             if self._ended:
@@ -201,7 +201,7 @@ class CallTelemetry:
             self._ended = isinstance(event, (Completed, GaveUp, Cancelled))
             for listener in self._listeners:
                 try:
-                    listener.tell(event)
+                    listener.notify(event)
                 except Exception:  # noqa: BLE001  # no answer may be lost to its telemetry
                     logger.debug("telemetry failed at %s", type(event).__name__, exc_info=True)
 
@@ -212,7 +212,7 @@ class CallTelemetry:
     def __del__(self) -> None:
         # A stream dropped unread, or a task that was killed, may leave nobody to tell the end.
         if self._last is not None and not self._ended:
-            self.tell(_abandoned(self._last))
+            self.notify(_abandoned(self._last))
 
 
 def _abandoned(last: RecoveryEvent) -> Cancelled:

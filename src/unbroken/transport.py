@@ -31,11 +31,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from unbroken import _http
-from unbroken._core.states import Phase
+from unbroken._core.actions import GiveUp
 from unbroken._drive.body import AsyncBody, Body
 from unbroken._report import EXTENSION
 from unbroken._responses import spliced_response
-from unbroken._setup import Setup
+from unbroken._setup import ClientState
 from unbroken._transport_door import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from unbroken._core.policy import Policy
+    from unbroken._door import HttpCall
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
@@ -88,7 +89,7 @@ class _Recovering:
         clock: Any = None,
     ) -> None:
         self._inner = inner
-        self._setup = Setup(
+        self._state = ClientState(
             policy,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
@@ -128,15 +129,14 @@ class RecoveryTransport(_Recovering, _SyncBase):
         ask = ask_of(request)
         if ask is None:
             return self._inner.handle_request(request)
-        setup = self._setup
-        door = TransportDoor(
-            self._inner, request, ask, setup.call_policy(), setup.prefill, setup.clock
-        )
-        driver = setup.driver(door, request.method)
-        phase = driver.open()
-        if phase is Phase.LOST:
-            return door.give_up()
-        return _handed_back(door, driver, phase, Body)
+        state = self._state
+        call = state.begin(ask, state.clock.now())
+        door = TransportDoor(call, self._inner, request, state.clock)
+        driver = state.driver(call, door, request.method)
+        action = driver.open()
+        if isinstance(action, GiveUp):
+            return door.final_response(action.lost)
+        return _returned(call, door, driver, Body)
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -187,15 +187,14 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         ask = ask_of(request)
         if ask is None:
             return await self._inner.handle_async_request(request)
-        setup = self._setup
-        door = AsyncTransportDoor(
-            self._inner, request, ask, setup.call_policy(), setup.prefill, setup.async_clock
-        )
-        driver = setup.async_driver(door, request.method)
-        phase = await driver.open()
-        if phase is Phase.LOST:
-            return door.give_up()
-        return _handed_back(door, driver, phase, AsyncBody)
+        state = self._state
+        call = state.begin(ask, state.async_clock.now())
+        door = AsyncTransportDoor(call, self._inner, request, state.async_clock)
+        driver = state.async_driver(call, door, request.method)
+        action = await driver.open()
+        if isinstance(action, GiveUp):
+            return door.final_response(action.lost)
+        return _returned(call, door, driver, AsyncBody)
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -214,12 +213,15 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         await self._inner.__aexit__(exc_type, exc_value, traceback)
 
 
-def _handed_back(
-    door: TransportDoor | AsyncTransportDoor, driver: Driver | AsyncDriver, phase: Phase, body: type
+def _returned(
+    call: HttpCall,
+    door: TransportDoor | AsyncTransportDoor,
+    driver: Driver | AsyncDriver,
+    body: type,
 ) -> Any:
-    """The response for the caller, read through the driver if it is a stream."""
+    """The response for the caller, whose body is read through the driver if it is a stream."""
     upstream: Any = driver.upstream
-    if phase is Phase.READING:
-        return spliced_response(upstream.http, body, driver, {EXTENSION: door.reporter})
-    upstream.http.extensions[EXTENSION] = door.reporter
+    if upstream.is_stream:
+        return spliced_response(upstream.http, body, driver, {EXTENSION: call.reporter})
+    upstream.http.extensions[EXTENSION] = call.reporter
     return door.unread(upstream.http)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from tests.core.service import Service, read_message, request
 
-from unbroken._core.call import Loss
+from unbroken._core.actions import AskBudget, Finish, GiveUp, Send, Sleep
+from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.frames import ServerSentEvents
 from unbroken._core.models import Prefill
@@ -126,15 +127,28 @@ class Line:
     def phase(self) -> Phase:
         return self.machine.call.phase
 
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self.machine.action, Finish | GiveUp)
+
     def go(self) -> None:
-        while self.phase in (Phase.ASKING, Phase.WAITING):
+        while not self.is_over:
             self.step()
 
     def step(self) -> None:
-        call = self.machine.call
-        if self.phase is Phase.WAITING:
-            self.now += call.wait
-            call.waited()
+        """Carry out what the machine says, up to the end of the next request."""
+        action = self.machine.action
+        if isinstance(action, AskBudget):
+            budget = self.machine.call.policy.budget
+            self.machine.charged(granted=budget is None or budget.take(self.now), now=self.now)
+        elif isinstance(action, Sleep):
+            self.now += action.seconds
+            self.machine.waited(self.now)
+        elif isinstance(action, Send):
+            self.send(action)
+
+    def send(self, action: Send) -> None:
+        self.sent = action.plan
         self.machine.begin(self.now)
         self.requests += 1
         began = self.now
@@ -147,7 +161,7 @@ class Line:
             self.read(self.answer())
 
     def answer(self) -> bytes:
-        return answer_to(json.dumps(self.machine.plan.body))
+        return answer_to(json.dumps(self.sent.body))
 
     def read(self, body: bytes) -> None:
         self.machine.opened(ServerSentEvents, self.now)
@@ -170,11 +184,11 @@ class Line:
         self.lose(Failure(trouble.kind, "x", retry_after=trouble.retry_after))
 
     def lose(self, failure: Failure) -> None:
-        loss = Loss(failure, ConnectionResetError())
+        failed = FailedAttempt(failure, ConnectionResetError())
         if self.phase is Phase.READING:
-            self.out += self.machine.broke(loss, self.now)
+            self.out += self.machine.connection_lost(failed, self.now)
         else:
-            self.machine.failed(loss, self.now)
+            self.machine.no_response(failed, self.now)
 
     def text(self) -> str:
         events = ServerSentEvents()

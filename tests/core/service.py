@@ -6,19 +6,20 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.call import Loss
+from unbroken._core.actions import READ, Send, Sleep
+from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery
-from unbroken._core.states import Phase
 from unbroken.testing import voices
 from unbroken.testing.api import Api, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from unbroken._core.states import Phase
     from unbroken.testing import Answer
     from unbroken.testing.voices import Voice
 
@@ -106,36 +107,41 @@ class Run:
         return self.machine.call.phase
 
     def go(self, cuts: Iterator[int | None]) -> None:
-        while self.phase in (Phase.ASKING, Phase.WAITING):
-            if self.phase is Phase.WAITING:
-                self.machine.call.waited()
-            self.machine.begin(0.0)
-            status, body, ended = self.service.respond(dict(self.machine.plan.body))
-            if status == 200:
-                self.read(body, next(cuts, None), ended)
+        """Carry out what the machine says, until nothing is left to do."""
+        while isinstance(action := self.machine.action, Send | Sleep):
+            if isinstance(action, Sleep):
+                self.machine.waited(0.0)
             else:
-                self.refuse(status, body)
+                self.send(action, cuts)
+
+    def send(self, request: Send, cuts: Iterator[int | None]) -> None:
+        self.machine.begin(0.0)
+        status, body, ended = self.service.respond(dict(request.plan.body))
+        if status == 200:
+            self.read(body, next(cuts, None), ended)
+        else:
+            self.refuse(status, body)
 
     def refuse(self, status: int, body: bytes) -> None:
         error_type, code, message = error_in(body)
         self.service.refusals.append(message)
         failure = Failure(classify(status, error_type, code), message, status, error_type, code)
-        self.machine.failed(Loss(failure, message=message), 0.0)
+        self.machine.no_response(FailedAttempt(failure, message=message), 0.0)
 
     def read(self, body: bytes, cut: int | None, ended: Any) -> None:
         self.machine.opened(ServerSentEvents, 0.0)
         arrived = body if cut is None else body[:cut]
         for begin in range(0, len(arrived), self.service.chunk):
-            if self.phase is not Phase.READING:
+            if self.machine.action is not READ:
                 break
             self.out += self.machine.receive(arrived[begin : begin + self.service.chunk], 0.0)
         ended(cut is None or cut >= len(body))
-        if self.phase is Phase.READING and cut is not None:
+        if self.machine.action is READ and cut is not None:
             error = ConnectionResetError("cut")
-            loss = Loss(Failure(FailureKind.DROPPED, "cut"), error)
-            self.out += self.machine.broke(loss, 0.0)
-        elif self.phase is Phase.READING:
-            self.out += self.machine.ended(0.0)
+            failed = FailedAttempt(Failure(FailureKind.DROPPED, "cut"), error)
+            self.out += self.machine.connection_lost(failed, 0.0)
+        elif self.machine.action is READ:
+            self.out += self.machine.body_ended(0.0)
 
     def events(self) -> list[dict[str, Any]]:
         frames = self.out.split(b"\n\n")

@@ -274,27 +274,18 @@ def test_time_scale_does_not_lift_the_bound_on_a_retry_after(scale):
 
 
 def test_an_attempt_after_one_that_brought_something_new_is_free():
-    budget = RetryBudget(1, per_second=0)
+    call = bounds(budget=RetryBudget(0))
+    fail(call, new=True)
+    assert not call.costs_budget
+    fail(call)
+    assert call.costs_budget
+
+
+@pytest.mark.parametrize("budget", [RetryBudget(0), None], ids=["a budget", "none"])
+def test_a_retry_costs_the_budget_where_there_is_one(budget):
     call = bounds(budget=budget)
-    for _ in range(5):
-        assert fail(call, new=True) == 0
-    assert budget.level == 1
-    assert [fail(call), fail(call)] == [1, Reason.BUDGET]
-
-
-def test_a_retry_takes_a_token_and_a_first_request_does_not():
-    budget = RetryBudget(2, per_second=0)
-    call = bounds(budget=budget)
-    call.attempt()
-    assert budget.level == 2
-    assert call.failed(DROPPED, None, 0.0) == 0
-    assert budget.level == 1
-
-
-def test_an_empty_budget_ends_the_call():
-    budget = RetryBudget(1, per_second=0)
-    assert isinstance(fail(bounds(budget=budget)), float)
-    assert fail(bounds(budget=budget)) is Reason.BUDGET
+    assert isinstance(fail(call), float), "whether it can be paid is another matter"
+    assert call.costs_budget is (budget is not None)
 
 
 @pytest.mark.parametrize(
@@ -307,10 +298,8 @@ def test_an_empty_budget_ends_the_call():
         pytest.param({"deadline": 5, "rules": SLOW}, DROPPED, Reason.DEADLINE, id="deadline"),
     ],
 )
-def test_a_call_that_ends_anyway_takes_no_token(fields, failure, reason):
-    budget = RetryBudget(5, per_second=0)
-    assert fail(bounds(budget=budget, **fields), failure=failure) is reason
-    assert budget.level == 5
+def test_a_call_that_ends_anyway_is_told_why(fields, failure, reason):
+    assert fail(bounds(**fields), failure=failure) is reason
 
 
 # In a row
@@ -356,7 +345,6 @@ def test_what_was_asked_wrongly_does_not_break_a_row():
         pytest.param({"max_attempts": 1}, 0.0, Reason.MAX_ATTEMPTS, id="max_attempts"),
         pytest.param({"max_outage": 0}, 0.0, Reason.MAX_OUTAGE, id="max_outage"),
         pytest.param({"deadline": 10}, 10.0, Reason.DEADLINE, id="deadline"),
-        pytest.param({"budget": RetryBudget(0)}, 0.0, Reason.BUDGET, id="budget"),
     ],
 )
 def test_what_was_asked_wrongly_keeps_to_the_bounds(fields, now, reason):

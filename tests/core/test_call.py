@@ -9,7 +9,7 @@ import pytest
 from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.budget import RetryBudget
-from unbroken._core.call import Call, Loss
+from unbroken._core.call import Call, FailedAttempt, LostCall
 from unbroken._core.events import (
     AttemptFailed,
     AttemptStarted,
@@ -24,13 +24,13 @@ from unbroken._core.states import Phase
 from unbroken._core.usage import Usage
 
 K = FailureKind
-DROPPED = Loss(Failure(K.DROPPED, "cut"), ConnectionResetError("cut"))
-OVERLOADED = Loss(Failure(K.OVERLOADED, "busy"))
-REJECTED = Loss(Failure(K.REJECTED, "bad"))
+DROPPED = FailedAttempt(Failure(K.DROPPED, "cut"), ConnectionResetError("cut"))
+OVERLOADED = FailedAttempt(Failure(K.OVERLOADED, "busy"))
+REJECTED = FailedAttempt(Failure(K.REJECTED, "bad"))
 
 
 def call(now: float = 0.0, **fields: Any) -> Call:
-    return Call(Policy(**{"time_scale": 0, **fields}), "claude", now)
+    return Call(Policy(**{"time_scale": 0, "budget": None, **fields}), "claude", now)
 
 
 def started(now: float = 0.0, **fields: Any) -> Call:
@@ -47,7 +47,7 @@ def again(made: Call, now: float = 0.0) -> None:
 def broken_off() -> Call:
     """A call whose answer broke off in the middle, and that asks again."""
     made = started()
-    made.streams()
+    made.stream_opened()
     made.progress(0.0)
     made.failed(DROPPED, 0.0)
     again(made)
@@ -150,7 +150,7 @@ def test_an_attempt_tells_what_was_waited_before_it_and_when_it_began():
 def test_an_attempt_whose_answer_began_is_interrupted(began, outcome):
     made = started(10.0)
     if began is not None:
-        made.streams()
+        made.stream_opened()
     if began:
         made.note_first_event(10.5)
         assert made.attempt.first_event == 0.5
@@ -182,7 +182,7 @@ def test_there_may_be_nothing_to_ask_for_whatever_the_bounds_say():
 
 def test_what_was_asked_wrongly_is_asked_otherwise_even_if_its_kind_is_not_retried():
     made = started(time_scale=1)
-    made.failed(REJECTED, 0.0, wrongly=True)
+    made.failed(REJECTED, 0.0, reformulate=True)
     assert made.phase is Phase.WAITING
     assert made.wait == 0
     assert made.attempt.failure is REJECTED.failure
@@ -196,22 +196,22 @@ def test_before_anything_was_delivered_the_last_failure_speaks():
     made.failed(DROPPED, 0.0)
     again(made)
     made.failed(REJECTED, 0.0)
-    assert made.speaker is REJECTED
+    assert made.reported_failure is REJECTED
 
 
 def test_what_broke_the_answer_is_not_masked_by_what_a_later_attempt_got():
     made = broken_off()
     made.failed(REJECTED, 0.0)
-    assert made.speaker is DROPPED
-    assert made.last is REJECTED
+    assert made.reported_failure is DROPPED
+    assert made.last_failure is REJECTED
 
 
 def test_after_something_new_the_next_failure_speaks():
     made = broken_off()
-    made.streams()
+    made.stream_opened()
     made.progress(1.0)
     made.failed(OVERLOADED, 2.0)
-    assert made.speaker is OVERLOADED
+    assert made.reported_failure is OVERLOADED
 
 
 def test_something_new_tells_how_long_it_was_missing():
@@ -226,35 +226,62 @@ def test_something_new_tells_how_long_it_was_missing():
 
 def test_an_attempt_that_broke_off_may_have_brought_all():
     made = started()
-    made.streams()
+    made.stream_opened()
     made.note_first_event(0.0)
-    made.ended_short(DROPPED, 1.0)
+    made.complete_short(DROPPED, 1.0)
     assert made.phase is Phase.COMPLETE
     assert made.attempt.outcome is Outcome.INTERRUPTED
     assert names(made) == ["AttemptStarted", "AttemptFailed", "Completed"]
 
 
-def test_a_success_fills_the_budget_and_a_failure_takes_from_it():
+def test_a_success_fills_the_budget():
     budget = RetryBudget(5, per_second=0)
-    made = started(budget=budget)
-    made.failed(DROPPED, 0.0)
-    assert budget.level == 4
-    again(made)
-    made.succeeded(0.0)
+    budget.take(0.0)
+    started(budget=budget).succeeded(0.0)
     assert budget.level == 5
 
 
-@pytest.mark.parametrize("at", ["asking", "reading", "waiting"])
+def test_where_there_is_a_budget_it_is_asked_before_the_wait():
+    made = started(budget=RetryBudget())
+    made.failed(DROPPED, 0.0)
+    assert made.phase is Phase.CHARGING
+    assert names(made) == ["AttemptStarted", "AttemptFailed"]
+    made.charged(granted=True, now=0.0)
+    assert made.phase is Phase.WAITING
+    assert names(made) == ["Waiting"]
+
+
+def test_a_budget_that_is_used_up_ends_the_call():
+    made = started(budget=RetryBudget())
+    made.failed(DROPPED, 0.0)
+    made.charged(granted=False, now=3.0)
+    assert made.phase is Phase.LOST
+    assert made.reason is Reason.BUDGET
+    assert made.lost == LostCall(Reason.BUDGET, DROPPED, None)
+    assert names(made) == ["AttemptStarted", "AttemptFailed", "GaveUp"]
+
+
+def test_how_a_call_was_lost_names_what_began_the_outage():
+    made = started()
+    made.failed(DROPPED, 0.0)
+    again(made)
+    made.failed(REJECTED, 0.0)
+    assert made.lost == LostCall(Reason.NOT_RETRYABLE, REJECTED, DROPPED)
+
+
+@pytest.mark.parametrize("at", ["asking", "reading", "charging", "waiting"])
 def test_closing_is_no_failure(at):
-    made = started(10.0)
+    made = started(10.0, budget=RetryBudget() if at == "charging" else None)
     if at == "reading":
-        made.streams()
-    if at == "waiting":
+        made.stream_opened()
+    if at in ("charging", "waiting"):
         made.failed(DROPPED, 11.0)
     made.take_events()
     made.close(12.0)
     assert made.phase is Phase.CLOSED
-    assert made.attempt.outcome is (Outcome.FAILED if at == "waiting" else Outcome.CANCELLED)
+    assert made.attempt.outcome is (
+        Outcome.CANCELLED if at in ("asking", "reading") else Outcome.FAILED
+    )
     (event,) = made.take_events()
     assert isinstance(event, Cancelled)
     assert event.seconds == 2
@@ -333,4 +360,4 @@ def test_a_call_out_of_order_is_one_clear_error():
 
 
 def test_the_words_of_an_error_are_not_shown():
-    assert "secret" not in repr(Loss(Failure(K.REJECTED, "x"), message="secret"))
+    assert "secret" not in repr(FailedAttempt(Failure(K.REJECTED, "x"), message="secret"))

@@ -114,7 +114,7 @@ def test_a_tool_call_that_is_no_json_is_asked_for_once_more():
     )
     call.tell(*broken)
     assert call.phase is Phase.WAITING
-    call.machine.call.waited()
+    call.machine.waited(0.0)
     call.open()
     call.tell(*broken)
     assert call.phase is Phase.LOST

@@ -61,7 +61,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PLACES = places(EVENTS)
-others = st.sampled_from(
+others: st.SearchStrategy[Any] = st.sampled_from(
     (
         None,
         True,
@@ -82,7 +82,7 @@ others = st.sampled_from(
 
 
 def mutated(path: tuple[Any, ...], value: Any, *, removes: bool) -> bytes:
-    events = copy.deepcopy(EVENTS)
+    events: list[Any] = copy.deepcopy(EVENTS)
     at: Any = events
     for key in path[:-1]:
         at = at[key]
@@ -106,8 +106,8 @@ def test_one_wrong_value_is_read_or_counts_as_a_drop(path, value, removes, size)
             break
         machine.receive(data[begin : begin + size], 0.0)
     if machine.call.phase is Phase.READING:
-        machine.ended(0.0)
-    assert machine.call.phase in (Phase.COMPLETE, Phase.WAITING, Phase.LOST)
+        machine.body_ended(0.0)
+    assert machine.call.phase in (Phase.COMPLETE, Phase.WAITING, Phase.CHARGING, Phase.LOST)
     machine.partial()
     json.dumps(machine.turns())
 

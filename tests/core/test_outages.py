@@ -103,7 +103,7 @@ def run(lines: Iterable[Line]) -> None:
     while under_way:
         for line in under_way:
             line.step()
-        under_way = [one for one in under_way if one.phase in (Phase.ASKING, Phase.WAITING)]
+        under_way = [one for one in under_way if not one.is_over]
 
 
 def test_a_thousand_streams_reset_at_once_are_all_whole():

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from tests.core.service import Service, read_message, request
 
 from unbroken._core import held as held_module
-from unbroken._core import seam as seam_module
 from unbroken._core.blocks import Handling, handling
 from unbroken._core.frames import FrameError, ServerSentEvents
 from unbroken._core.ledger import Ledger
 from unbroken._core.message import Message
 from unbroken._core.reading import Reading
 from unbroken._core.resume import PlanMode
-from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.seam import ExactSeam, Expected, FreeSeam
 from unbroken.testing import Answer, answers
 
 if TYPE_CHECKING:
@@ -821,7 +820,7 @@ def test_an_empty_text_of_a_continuation_is_not_delivered():
 
 
 def test_a_seam_is_decided_when_another_kind_of_block_begins():
-    seam = FreeSeam("The fox", tail="", anchor="", mark=None)
+    seam = FreeSeam(Expected("The fox", asked="The fox", join_unproven=True))
     reader, out = resumed(*text_block(0, "The fox"), seam=seam)
     out += read(reader, *text_block(0, " ran"))
     assert said(out) == "The fox"
@@ -830,7 +829,7 @@ def test_a_seam_is_decided_when_another_kind_of_block_begins():
 
 
 def test_a_seam_is_decided_when_the_message_ends():
-    seam = FreeSeam("The fox", tail="", anchor="", mark=None)
+    seam = FreeSeam(Expected("The fox", asked="The fox", join_unproven=True))
     reader, out = resumed(*text_block(0, "The fox"), seam=seam)
     out += read(reader, *text_block(0, " ran"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "The fox ran"}]
@@ -898,8 +897,8 @@ def test_the_fast_lane_of_a_continuation_says_the_same(deltas, number, mode, cit
     for reader in (Reader(), Slow()):
         read(reader, message_start(), *text_block(0, "One."), begin(1, "brand_new"), end(1))
         read(reader, *([] if number else [begin(2, "brand_new"), end(2)]))
-        seam = FreeSeam("One.", tail="", anchor="", mark="[[DONE]]")
-        seam._state = seam_module._State.DECIDED
+        seam = FreeSeam(Expected("One.", asked="One.", mark="[[DONE]]"))
+        assert seam.feed("One.x") == "x"
         reader.begin_attempt(seam, mode)
         out = read(reader, message_start(2), begin(1), words(1, "The fox"))
         out += read(reader, *(words(1, text) for text in deltas))
@@ -915,7 +914,7 @@ def test_the_fast_lane_of_a_continuation_says_the_same(deltas, number, mode, cit
 def test_a_continuation_enters_the_fast_lane_when_its_seam_is_settled(mode):
     mark = "[[DONE]]" if mode is PlanMode.USER_TURN else None
     reader, _ = begun(begin(0), words(0, "The fox ran off"))
-    reader.begin_attempt(FreeSeam("The fox ran off", tail=" ran off", anchor="", mark=mark), mode)
+    reader.begin_attempt(FreeSeam(Expected("The fox ran off", asked="ran off", mark=mark)), mode)
     read(reader, message_start(2), begin(0))
     assert reader.reading.plain_delta(words(0, " ran off")) is None
     take(reader, words(0, " ran off"))

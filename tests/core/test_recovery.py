@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.core.service import AT_ONCE, NEWEST, PREFILLS, Run, Service, request
 from tests.core.strategies import TOOLS, VOICES, agent_answers, texts
 
+from unbroken._core.actions import READ
 from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.events import AttemptFailed, AttemptStarted, Completed, Resumed, Waiting
@@ -413,7 +414,7 @@ class TestTime:
         machine.opened(ServerSentEvents, 0.0)
         body = Service(TEXT).respond(request())[1]
         machine.receive(frames_of(body, 1500), 1.0)
-        assert machine.call.phase is Phase.READING
+        assert machine.action is READ
         return machine
 
     PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -433,12 +434,12 @@ class TestTime:
         rest = frames_of(body, 1700).removeprefix(frames_of(body, 1500))
         machine.receive(rest, 10.0)
         machine.receive(self.PING, 19.0)
-        assert machine.call.phase is Phase.READING
+        assert machine.action is READ
 
     def test_the_deadline_ends_the_call(self) -> None:
         machine = self.reading(AT_ONCE.replace(deadline=20.0))
         machine.receive(self.PING, 19.0)
-        assert machine.call.phase is Phase.READING
+        assert machine.action is READ
         machine.receive(self.PING, 20.0)
         assert machine.call.phase is Phase.LOST
         assert machine.call.reason is Reason.DEADLINE

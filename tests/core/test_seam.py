@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-
-from unbroken._core import seam as seam_module
 from unbroken._core.cut import Parts, cut_for_user_turn
 from unbroken._core.overlap import fold
+
+from unbroken._core import seam as seam_module
 from unbroken._core.resume import MARKS, PROMPT
 from unbroken._core.seam import HELD, ExactSeam, FreeSeam, SeamError
 from unbroken.testing import voices

@@ -59,4 +59,6 @@ def test_a_wait_is_between_any_two_requests():
     into_asking = {phase for phase, row in TRANSITIONS.items() if Phase.ASKING in row.values()}
     assert into_asking == {Phase.WAITING}
     into_waiting = {phase for phase, row in TRANSITIONS.items() if Phase.WAITING in row.values()}
-    assert into_waiting == {Phase.ASKING, Phase.READING}
+    assert into_waiting == {Phase.CHARGING}
+    into_charging = {phase for phase, row in TRANSITIONS.items() if Phase.CHARGING in row.values()}
+    assert into_charging == {Phase.ASKING, Phase.READING}

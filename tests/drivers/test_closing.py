@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from unbroken._core.actions import READ, GiveUp
+from unbroken._core.bounds import Reason
+from unbroken._core.call import FailedAttempt
+from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery
-from unbroken._core.states import Phase
-from unbroken._drive.clock import SystemClock
+from unbroken._drive.aio import AsyncDriver
+from unbroken._drive.clock import SystemAsyncClock, SystemClock
 from unbroken._drive.sync import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 1}}},
@@ -59,17 +64,17 @@ class Machine(Recovery):
 class Around:
     """The door, the response and the observer of a driver."""
 
-    status, request_id, loss = 200, None, None
-    streams = True
+    status, request_id, answer = 200, None, None
+    is_stream = True
     framing = ServerSentEvents
 
     def __init__(self, log: list[str], *, shares_connection: bool) -> None:
         self.log = log
         self.shares_connection = shares_connection
         self.while_waiting: Callable[[], Any] = list
-        self.while_telling: Callable[[], Any] = list
+        self.while_notifying: Callable[[], Any] = list
 
-    def send(self, plan: Any, call: Any) -> Any:
+    def send(self, request: Any) -> Any:
         return self
 
     def closed(self) -> Exception:
@@ -89,9 +94,9 @@ class Around:
     def sending(self) -> Any:
         return nullcontext()
 
-    def tell(self, event: Any) -> None:
+    def notify(self, event: Any) -> None:
         self.log.append(type(event).__name__)
-        self.while_telling()
+        self.while_notifying()
 
 
 class Call:
@@ -101,7 +106,7 @@ class Call:
         self.machine = Machine()
         self.log = self.machine.log
         self.around: Any = Around(self.log, shares_connection=shares_connection)
-        self.driver = Driver(self.machine, self.around, SystemClock(), self.around)
+        self.driver = Driver(self.machine, self.around, SystemClock(), self.around, None)
         self.driver.open()
         self.log.clear()
 
@@ -155,10 +160,10 @@ def test_a_connection_with_other_streams_on_it_is_left_to_the_reader():
 
 def test_closed_by_who_is_told_what_happens_it_is_ended_once():
     call = Call()
-    while call.machine.call.phase is Phase.READING:
+    while call.machine.action is READ:
         next(call.driver)
     call.log.clear()
-    call.around.while_telling = call.driver.close
+    call.around.while_notifying = call.driver.close
     with pytest.raises((ClosedError, StopIteration)):
         next(call.driver)
     assert call.log.count("closed") == 1
@@ -172,3 +177,211 @@ def test_the_end_stays_the_end():
     assert list(call.driver) == []
     call.driver.close()
     assert "Cancelled" not in call.log
+
+
+# Tasks: the same, and what only they can do
+
+
+class AsyncAround(Around):
+    """The door, the response and the observer of an async driver."""
+
+    async def send(self, request: Any) -> Any:
+        return self
+
+    async def chunks(self) -> AsyncIterator[bytes]:  # type: ignore[override]
+        for frame in FRAMES:
+            waited = self.while_waiting()
+            if asyncio.iscoroutine(waited):
+                await waited
+            yield frame
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+    async def abort(self) -> None:  # type: ignore[override]
+        super().abort()
+
+    async def notify(self, event: Any) -> None:  # type: ignore[override]
+        self.log.append(type(event).__name__)
+        notified = self.while_notifying()
+        if asyncio.iscoroutine(notified):
+            await notified
+
+    def notify_now(self, event: Any) -> None:
+        self.log.append(f"{type(event).__name__} now")
+
+
+class AsyncCall:
+    """A call whose stream is open, in a task."""
+
+    def __init__(self, *, shares_connection: bool = False) -> None:
+        self.machine = Machine()
+        self.log = self.machine.log
+        self.around: Any = AsyncAround(self.log, shares_connection=shares_connection)
+        self.driver = AsyncDriver(self.machine, self.around, SystemAsyncClock(), self.around, None)
+
+    async def open(self) -> AsyncCall:
+        await self.driver.open()
+        self.log.clear()
+        return self
+
+
+def test_in_a_task_a_stream_that_nobody_reads_is_ended_at_once():
+    async def run() -> None:
+        call = await AsyncCall().open()
+        await anext(call.driver)
+        call.log.clear()
+        await call.driver.close()
+        assert call.log == ["closed", "hung up", "Cancelled"]
+        with pytest.raises(ClosedError):
+            await anext(call.driver)
+
+    asyncio.run(run())
+
+
+def test_in_a_task_closed_while_it_waits_its_reader_ends_it():
+    async def run() -> None:
+        call = await AsyncCall().open()
+
+        async def close() -> None:
+            await call.driver.close()
+            call.log.append("came back")
+            raise OSError("the connection was closed")
+
+        call.around.while_waiting = close
+        with pytest.raises(ClosedError) as raised:
+            await anext(call.driver)
+        assert isinstance(raised.value.__cause__, OSError)
+        assert call.log == ["hung up", "came back", "closed", "Cancelled"]
+
+    asyncio.run(run())
+
+
+def test_in_a_task_a_connection_with_other_streams_on_it_is_left_to_the_reader():
+    async def run() -> None:
+        call = await AsyncCall(shares_connection=True).open()
+
+        async def close() -> None:
+            await call.driver.close()
+            call.log.append("came back")
+
+        call.around.while_waiting = close
+        assert await anext(call.driver) == FRAMES[0]
+        assert call.log == ["came back", "receives", "received", "closed", "hung up", "Cancelled"]
+
+    asyncio.run(run())
+
+
+def test_in_a_task_closed_by_who_is_notified_it_is_ended_once():
+    async def run() -> None:
+        call = await AsyncCall().open()
+        while call.machine.action is READ:
+            await anext(call.driver)
+        call.log.clear()
+        call.around.while_notifying = call.driver.close
+        with pytest.raises((ClosedError, StopAsyncIteration)):
+            await anext(call.driver)
+        assert call.log.count("closed") == 1
+        assert call.log.count("Completed") == 1
+        assert "Cancelled" not in call.log
+
+    asyncio.run(run())
+
+
+def test_in_a_task_the_end_stays_the_end():
+    async def run() -> None:
+        call = await AsyncCall().open()
+        assert b"".join([chunk async for chunk in call.driver]) == b"".join(FRAMES)
+        assert [chunk async for chunk in call.driver] == []
+        await call.driver.close()
+        assert "Cancelled" not in call.log
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_reader_ends_the_call_before_it_is_gone():
+    async def run() -> None:
+        call = await AsyncCall().open()
+        call.around.while_waiting = asyncio.Event().wait
+        reader = asyncio.ensure_future(anext(call.driver))
+        await asyncio.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert call.log == ["closed", "hung up", "Cancelled"]
+
+    asyncio.run(run())
+
+
+def test_a_call_cancelled_while_it_opens_is_closed():
+    """Also one that has a response by then: its connection must not leak."""
+
+    async def run() -> None:
+        call = AsyncCall()
+        told: list[str] = []
+
+        async def second_event() -> None:
+            told.append("")
+            if call.driver.upstream is not None or len(told) == 1:
+                raise asyncio.CancelledError
+
+        call.around.while_notifying = second_event
+        with pytest.raises(asyncio.CancelledError):
+            await call.driver.open()
+        assert "closed" in call.log
+
+    asyncio.run(run())
+
+
+def test_a_call_that_is_abandoned_is_ended_without_an_event_loop():
+    call = asyncio.run(AsyncCall().open())
+    call.driver.abandon()
+    assert call.log == ["closed", "Cancelled now"]
+
+
+def test_a_closed_call_is_not_abandoned_again():
+    async def run() -> AsyncCall:
+        call = await AsyncCall().open()
+        await call.driver.close()
+        return call
+
+    call = asyncio.run(run())
+    call.log.clear()
+    call.driver.abandon()
+    assert call.log == []
+
+
+# The budget
+
+
+class Budget:
+    """Grants so many retries."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, now: float) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+class Failing(Around):
+    """Every request fails, and an HTTP library says why."""
+
+    def send(self, request: Any) -> Any:
+        self.log.append("sent")
+        raise ConnectionRefusedError
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        return FailedAttempt(Failure(FailureKind.UNREACHABLE, "refused"), error)
+
+
+def test_each_retry_is_paid_by_the_budget_of_the_driver():
+    now = SystemClock().now()
+    machine = Recovery(Policy(time_scale=0), {"messages": []}, now, prefill=Prefill())
+    around: Any = Failing([], shares_connection=False)
+    driver = Driver(machine, around, SystemClock(), around, Budget(2))
+    action = driver.open()
+    assert around.log.count("sent") == 3
+    assert isinstance(action, GiveUp)
+    assert action.lost.reason is Reason.BUDGET

@@ -1,4 +1,4 @@
-"""The two drivers are one text: without `async` and `await`, `aio` is `sync` without its lock."""
+"""What exists for threads and for tasks is one text, without `async`, `await` and the lock."""
 
 from __future__ import annotations
 
@@ -8,17 +8,35 @@ from pathlib import Path
 
 import pytest
 
-from unbroken._drive import aio, body, clock, door, sync
+from unbroken import (
+    _door,
+    _observers,
+    _sdk_door,
+    _transport_door,
+    middleware,
+    transport,
+)
+from unbroken._drive import aio, body, clock, ports, sync
 
 # How `aio` names what `sync` names otherwise, besides the `Async` at the beginning of a name.
 RENAMED = {
     "AsyncIterator": "Iterator",
     "SystemAsyncClock": "SystemClock",
     "StopAsyncIteration": "StopIteration",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
+    "_async_nothing": "_nothing",
     "aclose": "close",
+    "aiter": "iter",
+    "aiter_bytes": "iter_bytes",
     "anext": "next",
+    "aread": "read",
+    "async_clock": "clock",
+    "async_driver": "driver",
+    "handle_async": "handle",
+    "handle_async_request": "handle_request",
 }
 
 
@@ -77,7 +95,12 @@ def functions(module: object, name: str) -> dict[str, list[str]]:
 
 def differences(left: object, right: object, name: str, only_async: set[str]) -> str:
     """Where the class in `left`, for tasks, differs from the one in `right`, for threads."""
-    for_tasks, for_threads = functions(left, name), functions(right, renamed(name))
+    return _differences(functions(left, name), functions(right, renamed(name)), only_async)
+
+
+def _differences(
+    for_tasks: dict[str, list[str]], for_threads: dict[str, list[str]], only_async: set[str]
+) -> str:
     assert only_async <= for_tasks.keys(), "the list of exceptions is out of date"
     for_tasks = {name: lines for name, lines in for_tasks.items() if name not in only_async}
     order = [f"{list(for_tasks)} and {list(for_threads)}"] if [*for_tasks] != [*for_threads] else []
@@ -96,15 +119,52 @@ def differences(left: object, right: object, name: str, only_async: set[str]) ->
     [
         # What cannot be awaited is written off: only tasks can be without an event loop.
         pytest.param(aio, sync, "AsyncDriver", {"abandon"}, id="driver"),
-        pytest.param(door, door, "AsyncObserver", {"tell_now"}, id="observer"),
-        pytest.param(door, door, "AsyncDoor", set(), id="door"),
-        pytest.param(door, door, "AsyncUpstream", set(), id="upstream"),
+        pytest.param(ports, ports, "AsyncObserver", {"notify_now"}, id="observer"),
+        pytest.param(ports, ports, "AsyncDoor", set(), id="door"),
+        pytest.param(ports, ports, "AsyncUpstream", set(), id="upstream"),
+        pytest.param(ports, ports, "AsyncBudget", set(), id="budget"),
+        pytest.param(_sdk_door, _sdk_door, "AsyncSdkDoor", set(), id="door of the SDK"),
+        pytest.param(
+            _transport_door, _transport_door, "AsyncTransportDoor", set(), id="door of a transport"
+        ),
+        pytest.param(transport, transport, "AsyncRecoveryTransport", set(), id="transport"),
         pytest.param(clock, clock, "AsyncClock", set(), id="clock"),
         pytest.param(clock, clock, "SystemAsyncClock", set(), id="system clock"),
     ],
 )
 def test_threads_and_tasks_get_the_same(left, right, name, only_async):
     assert differences(left, right, name, only_async) == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "only_async", "unlike"),
+    [
+        # A thread that reads is woken by its socket, a task by its generator.
+        pytest.param(_door, "AsyncHttpUpstream", set(), {"close", "abort"}, id="upstream"),
+        # Coroutine functions are awaited.
+        pytest.param(_observers, "AsyncCallObserver", {"notify_now"}, {"notify"}, id="observer"),
+    ],
+)
+def test_what_must_be_unlike_is_known(module, name, only_async, unlike):
+    for_tasks, for_threads = functions(module, name), functions(module, renamed(name))
+    for function in unlike:
+        assert for_tasks.pop(function) != for_threads.pop(function)
+    assert _differences(for_tasks, for_threads, only_async) == ""
+
+
+def test_the_middleware_handles_both_in_the_same_way():
+    source = Path(str(middleware.__file__)).read_text()
+    (cls,) = (
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name == "RecoveryMiddleware"
+    )
+    found = {getattr(node, "name", ""): node for node in cls.body}
+    texts = [
+        ast.unparse(ast.fix_missing_locations(ToSync().visit(found[name])))
+        for name in ("handle", "handle_async")
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_bodies_are_the_same_but_for_how_they_are_dropped():

@@ -101,6 +101,14 @@ class Bounds:
         self._kind: FailureKind | None = None
         self._in_a_row = 0
 
+    @property
+    def costs_budget(self) -> bool:
+        """Whether the retry budget must grant the next attempt.
+
+        One that follows an attempt which brought something new is free.
+        """
+        return self._policy.budget is not None and not self._fruitful
+
     def attempt(self) -> int:
         """Count one more request, and return its number, from 1."""
         self._fruitful = False
@@ -183,11 +191,4 @@ class Bounds:
             return Reason.MAX_OUTAGE
         if self.ends is not None and now + wait >= self.ends:
             return Reason.DEADLINE
-        if not self._may_ask(now):
-            return Reason.BUDGET
         return wait
-
-    def _may_ask(self, now: float) -> bool:
-        """Whether the budget allows one more attempt: free after one that brought something new."""
-        budget = self._policy.budget
-        return budget is None or self._fruitful or budget.take(now)

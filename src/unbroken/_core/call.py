@@ -1,4 +1,4 @@
-"""One call: its attempts, and what each failure leads to. Plain calls need no more than this."""
+"""The record of one call: its attempts, and what each failure leads to."""
 
 from __future__ import annotations
 
@@ -27,24 +27,41 @@ if TYPE_CHECKING:
     from unbroken._core.policy import Policy
     from unbroken._core.usage import Usage
 
-__all__ = ["Call", "Loss"]
+__all__ = ["Call", "FailedAttempt", "LostCall"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """A failure, with what a door needs to raise it.
+class FailedAttempt:
+    """A failure, with what is needed to raise it.
 
     Attributes:
         failure: What failed.
         error: The exception behind it, if there was one.
-        origin: What else came: the response with the HTTP error, or the frame of an error event.
-        message: The words of the API's error, to recognise one refusal by; never shown.
+        origin: The response with the HTTP error, or the frame of the error event, if there was one.
+        message: The message of the API's error; never logged or shown.
+        request_id: The `request-id` header of the response, if there was one.
     """
 
     failure: Failure
     error: BaseException | None = None
     origin: Any = None
     message: str = field(default="", repr=False)
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LostCall:
+    """How a call was lost.
+
+    Attributes:
+        reason: Why no further attempt is made.
+        reported: The failure that the caller gets.
+        cause: The first failure of the outage, if it is another one.
+    """
+
+    reason: Reason
+    reported: FailedAttempt
+    cause: FailedAttempt | None
 
 
 class Call:
@@ -63,10 +80,11 @@ class Call:
         self.phase = Phase.ASKING
         self.attempts: list[Attempt] = []
         self.events: list[RecoveryEvent] = []
-        """What happened since somebody last took them out."""
-        self.first: Loss | None = None
+        """What happened since `take_events()` was called last."""
+        self.outage_cause: FailedAttempt | None = None
         """The first failure since the caller last got something new."""
-        self.last: Loss | None = None
+        self.last_failure: FailedAttempt | None = None
+        """The last failure since then."""
         self.reason: Reason | None = None
         """Why the call was given up."""
         self.wait = 0.0
@@ -79,11 +97,18 @@ class Call:
         self._attempt_begun = now
 
     @property
-    def speaker(self) -> Loss:
-        """The failure that the caller gets to see: what broke the answer, or the last word."""
-        loss = self.first if self.delivered else self.last
-        assert loss is not None
-        return loss
+    def reported_failure(self) -> FailedAttempt:
+        """The failure that the caller gets: what broke the answer off, else the last failure."""
+        failed = self.outage_cause if self.delivered else self.last_failure
+        assert failed is not None
+        return failed
+
+    @property
+    def lost(self) -> LostCall:
+        """How the call was lost, once it was given up."""
+        assert self.reason is not None
+        reported, cause = self.reported_failure, self.outage_cause
+        return LostCall(self.reason, reported, None if cause is reported else cause)
 
     @property
     def attempt(self) -> Attempt:
@@ -99,7 +124,7 @@ class Call:
         self._attempt_begun = now
         self.emit(AttemptStarted)
 
-    def streams(self) -> None:
+    def stream_opened(self) -> None:
         """A response began that is a stream."""
         self.phase = after(self.phase, Input.STREAM_OPENED)
 
@@ -120,42 +145,57 @@ class Call:
 
     def progress(self, now: float) -> float:
         """The caller got something new: seconds since that was last so."""
-        self.first = self.last = None  # an exception holds frames, and those what was sent
+        # An exception holds stack frames, and those hold what was sent.
+        self.outage_cause = self.last_failure = None
         self.delivered = True
         return self.bounds.progress(now)
 
     def failed(
-        self, loss: Loss, now: float, *, refusal: Reason | None = None, wrongly: bool = False
+        self,
+        failed: FailedAttempt,
+        now: float,
+        *,
+        refusal: Reason | None = None,
+        reformulate: bool = False,
     ) -> None:
         """The attempt failed: wait for the next one, or give up.
 
         Args:
-            loss: How it failed.
+            failed: How it failed.
             now: Monotonic seconds.
-            refusal: Why there is nothing to ask for, whatever the bounds say.
-            wrongly: Whether it failed for how it was asked, and the next one asks otherwise.
+            refusal: Why no request can follow, whatever the bounds say.
+            reformulate: Whether the form of the request was refused, and the next one has another.
         """
-        self._end_attempt(loss, now)
+        self._end_attempt(failed, now)
         if refusal is not None:
             verdict: float | Reason = refusal
-        elif wrongly:
+        elif reformulate:
             verdict = self.bounds.asked_wrongly(now)
         else:
-            verdict = self.bounds.failed(loss.failure, loss.error, now)
+            verdict = self.bounds.failed(failed.failure, failed.error, now)
         if isinstance(verdict, Reason):
             self._give_up(verdict, now)
         else:
             self.wait = verdict
             self.phase = after(self.phase, Input.FAILED)
-            self.emit(Waiting, seconds=verdict)
+            if not self.bounds.costs_budget:
+                self.charged(granted=True, now=now)
 
-    def ended_short(self, loss: Loss, now: float) -> None:
+    def charged(self, *, granted: bool, now: float) -> None:
+        """The retry budget was asked for one more attempt, or need not be."""
+        if not granted:
+            self._give_up(Reason.BUDGET, now)
+            return
+        self.phase = after(self.phase, Input.CHARGED)
+        self.emit(Waiting, seconds=self.wait)
+
+    def complete_short(self, failed: FailedAttempt, now: float) -> None:
         """The attempt broke off, and what it had brought is the whole answer."""
-        self._end_attempt(loss, now)
+        self._end_attempt(failed, now)
         self._complete(Input.FINISHED, now)
 
     def answered(self, message: Mapping[str, Any]) -> None:
-        """The caller gets this message; what stands around its words goes into the last event."""
+        """The caller gets this message: its id, model, usage and stop reason go into the event."""
         usage, counts = AttemptUsage(), message.get("usage")
         usage.counted(counts if isinstance(counts, dict) else None)
         self._answer = {
@@ -187,14 +227,14 @@ class Call:
             self.note(outcome=Outcome.CANCELLED, seconds=now - self._attempt_begun)
         self.emit(Cancelled, attempts=tuple(self.attempts), seconds=now - self.begun)
 
-    def _end_attempt(self, loss: Loss, now: float) -> None:
-        self.first = self.first or loss
-        self.last = loss
+    def _end_attempt(self, failed: FailedAttempt, now: float) -> None:
+        self.outage_cause = self.outage_cause or failed
+        self.last_failure = failed
         began = self.phase is Phase.READING and self.attempt.first_event is not None
         outcome = Outcome.INTERRUPTED if began else Outcome.FAILED
         seconds = now - self._attempt_begun
-        self.note(outcome=outcome, failure=loss.failure, seconds=seconds)
-        self.emit(AttemptFailed, failure=loss.failure)
+        self.note(outcome=outcome, failure=failed.failure, seconds=seconds)
+        self.emit(AttemptFailed, failure=failed.failure)
 
     def _give_up(self, reason: Reason, now: float) -> None:
         self.reason = reason
@@ -202,7 +242,7 @@ class Call:
         self.emit(
             GaveUp,
             reason=reason,
-            failure=self.speaker.failure,
+            failure=self.reported_failure.failure,
             attempts=tuple(self.attempts),
             seconds=now - self.begun,
         )
@@ -213,10 +253,11 @@ class Call:
         self.emit(Completed, attempts=tuple(self.attempts), seconds=seconds, **self._answer)
 
     def take_events(self) -> list[RecoveryEvent]:
-        """What happened since this was last asked."""
-        events, self.events = self.events, []
+        """What happened since this was called last."""
+        events = self.events.copy()
+        self.events.clear()
         return events
 
     def emit(self, event: type[RecoveryEvent], **fields: Any) -> None:
-        """Tell that something happened."""
+        """Record that something happened."""
         self.events.append(event(self.model, self.attempt, **fields))

@@ -62,6 +62,8 @@ class Reading:
         whole: bool = False,
     ) -> None:
         continues = mode is not PlanMode.AGAIN
+        self.framing = framing
+        """How its events are framed."""
         self.lane = FastLane(framing)
         """Takes in nearly every event."""
         self.ended = False

@@ -1,15 +1,16 @@
-"""The theory of operation: the phases of a call, and what leads from one to the next.
+"""The phases of a call, and what leads from one to the next.
 
-A call is a row of attempts. It begins by ASKING: a request is to be sent. A response that is the
-whole answer makes it COMPLETE; the beginning of a stream leads to READING. There it stays until the
-message is whole (COMPLETE) or something fails. A failure, while asking or reading, leads to WAITING
-and from there to ASKING again, with the same request or a continuation; or, where a bound is
-reached or there is nothing to ask for, the call is LOST.
+A call is a row of attempts. It starts by ASKING: a request is to be sent. A response that is the
+whole answer makes it COMPLETE; the start of a stream leads to READING. There it stays until the
+message is complete (COMPLETE) or something fails. A failure, while asking or reading, leads to
+CHARGING, where the retry budget is asked for one more attempt, then to WAITING and from there to
+ASKING again, with the same request or a continuation. Where a bound is reached or there is nothing
+to ask for, the call is LOST.
 
-Closing is no failure. Whatever the call was doing, it is CLOSED, and asks for nothing more.
+Closing is no failure. In any phase it makes the call CLOSED: no further request is made.
 
-The machine sees bytes, failures and the time it is told. It does not see sockets, threads or tasks:
-whoever drives it turns every way in which a request or a read can end into one of these inputs.
+The machine gets bytes, failures and the time. It has no sockets, threads or tasks: a driver turns
+every way in which a request or a read can end into one of these inputs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Phase(Enum):
 
     ASKING = "asking"
     READING = "reading"
+    CHARGING = "charging"
     WAITING = "waiting"
     COMPLETE = "complete"
     LOST = "lost"
@@ -33,11 +35,12 @@ class Phase(Enum):
 class Input(Enum):
     """What may happen to it."""
 
-    STREAM_OPENED = "a response began that is a stream"
+    STREAM_OPENED = "a response started that is a stream"
     ANSWERED = "a response came that is the whole answer"
     FINISHED = "the message is whole"
-    FAILED = "the attempt failed, and another one follows"
+    FAILED = "the attempt failed, and another one may follow"
     GAVE_UP = "the attempt failed, and no other follows"
+    CHARGED = "the retry budget allows another attempt"
     WAITED = "the wait is over"
     CLOSE = "the caller closed the stream, or cancelled the task"
 
@@ -46,13 +49,18 @@ TRANSITIONS = {
     Phase.ASKING: {
         Input.STREAM_OPENED: Phase.READING,
         Input.ANSWERED: Phase.COMPLETE,
-        Input.FAILED: Phase.WAITING,
+        Input.FAILED: Phase.CHARGING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
     Phase.READING: {
         Input.FINISHED: Phase.COMPLETE,
-        Input.FAILED: Phase.WAITING,
+        Input.FAILED: Phase.CHARGING,
+        Input.GAVE_UP: Phase.LOST,
+        Input.CLOSE: Phase.CLOSED,
+    },
+    Phase.CHARGING: {
+        Input.CHARGED: Phase.WAITING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },

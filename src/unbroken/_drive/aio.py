@@ -5,85 +5,86 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.recovery import Recovery
-from unbroken._core.states import Phase
+from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep
 from unbroken._drive.clock import AsyncInterrupt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from unbroken._core.call import Loss
-    from unbroken._core.recovery import Machine
+    from unbroken._core.actions import Action
+    from unbroken._core.recovery import Recovery
     from unbroken._drive.clock import AsyncClock
-    from unbroken._drive.door import AsyncDoor, AsyncObserver, AsyncUpstream
+    from unbroken._drive.ports import AsyncBudget, AsyncDoor, AsyncObserver, AsyncUpstream
 
 __all__ = ["AsyncDriver"]
 
-_READING = Phase.READING  # asked for with every event, and slow to look up before Python 3.12
-
 
 class AsyncDriver:
-    """Makes the requests of one call, and reads its stream.
+    """Carries out the actions of one call, and iterates over the bytes for the caller.
 
     Args:
-        machine: What decides.
-        door: What sends.
+        machine: Decides what to do.
+        door: Sends.
         clock: The time.
-        observer: Is told what happens.
+        observer: Is notified of what happens.
+        budget: Is asked before each retry; None if the policy has none.
     """
 
-    # Once a stream was opened:
-    _recovery: Recovery
-    _chunks: AsyncIterator[bytes]
+    _chunks: AsyncIterator[bytes]  # once a response started
 
     def __init__(
-        self, machine: Machine, door: AsyncDoor, clock: AsyncClock, observer: AsyncObserver
+        self,
+        machine: Recovery,
+        door: AsyncDoor,
+        clock: AsyncClock,
+        observer: AsyncObserver,
+        budget: AsyncBudget | None,
     ) -> None:
         self._machine = machine
         self._door = door
         self._clock = clock
         self._observer = observer
+        self._budget = budget
         self._interrupt = AsyncInterrupt()
         self._closing = False
         self._reading = False
-        self._told_loss = False
+        self._gave_up = False
         self.upstream: AsyncUpstream | None = None
-        """The response that is being read, or was returned last."""
+        """The response that is read, or was returned last."""
 
-    async def open(self) -> Phase:
-        """Make requests until one is answered, or the call is lost."""
-        call = self._machine.call
+    async def open(self) -> Action:
+        """Make requests until one is answered or the call is lost; return what is to do then."""
         try:
-            while call.phase in (Phase.ASKING, Phase.WAITING):
-                await self._step()
+            while await self._prepare(self._machine.action):
+                pass
         except BaseException:
             await self.close()
             raise
-        return call.phase
+        return self._machine.action
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         """The next bytes for the caller."""
-        call = self._machine.call
+        machine = self._machine
         out = b""
-        self._reading = True  # and then look at `_closing`: close() does it the other way round
+        self._reading = True  # before it looks at `_closing`: close() does it the other way round
         try:
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if call.phase is not _READING:
+                if machine.action is not READ:
                     out = await self._move_on()
                     continue
                 try:
                     chunk = await anext(self._chunks)
                 except Exception as error:  # noqa: BLE001  # the door tells what it means
-                    out = self._broke(error)
+                    out = self._body_over(error)
                 else:
-                    out = self._recovery.receive(chunk, self._clock.now())
-                if call.events and call.phase is _READING:
-                    await self._tell()  # how it ended is told when the caller has had what came
+                    out = machine.receive(chunk, self._clock.now())
+                if machine.events and machine.action is READ:
+                    await self._notify()  # other actions are told of after the caller got its bytes
         except StopAsyncIteration:
             raise
         except BaseException:
@@ -98,8 +99,7 @@ class AsyncDriver:
     async def close(self) -> None:
         """End the call, and close its connection; from any task.
 
-        Where somebody reads, that is woken up, and ends the call itself: nobody else touches the
-        machine in the meantime.
+        A reader is woken up, and ends the call itself: nobody else uses the machine meanwhile.
         """
         self._closing = True
         self._interrupt.set()
@@ -112,93 +112,103 @@ class AsyncDriver:
                 await upstream.abort()
         finally:
             if not self._reading:
-                await self._tell()
+                await self._notify()
 
     def elapsed(self) -> float:
-        """Seconds since the call began."""
+        """Seconds since the call started."""
         return self._clock.now() - self._machine.call.begun
 
-    async def _step(self) -> None:
-        call = self._machine.call
-        if call.phase is Phase.WAITING:
-            await self._clock.sleep(call.wait, self._interrupt)
-            call.waited()
-            return
-        self._machine.begin(self._clock.now())
-        await self._tell()
-        loss: Loss | None
+    async def _prepare(self, action: Action) -> bool:
+        """Carry out an action that leads to a response; return whether it is one."""
+        if isinstance(action, Send):
+            await self._send(action)
+        elif isinstance(action, Sleep):
+            await self._clock.sleep(action.seconds, self._interrupt)
+            self._machine.waited(self._clock.now())
+        elif isinstance(action, AskBudget):
+            await self._ask_budget()
+        else:
+            return False
+        return True
+
+    async def _send(self, request: Send) -> None:
+        machine = self._machine
+        machine.begin(self._clock.now())
+        await self._notify()
         try:
             with self._observer.sending():
-                upstream = await self._door.send(self._machine.plan, call)
+                upstream = await self._door.send(request)
         except Exception as error:  # noqa: BLE001  # the door tells what it means
-            loss = self._door.loss(error)
+            machine.no_response(self._door.failed_attempt(error), self._clock.now())
         else:
-            self.upstream = upstream
-            self._chunks = upstream.chunks()
-            call.note(status=upstream.status, request_id=upstream.request_id)
-            loss = upstream.loss
-        self._take_in(loss, self._clock.now())
-        if loss is not None:
-            await self._release()
-        await self._tell()
+            self._take_in(upstream)
+        await self._notify()
 
-    def abandon(self) -> None:
-        """Write the call off: nobody will read it, and nothing can be awaited any more."""
-        if not self._closing:
-            self._machine.close(self._clock.now())
-            for event in self._machine.call.take_events():
-                self._observer.tell_now(event)
-
-    def _take_in(self, loss: Loss | None, now: float) -> None:
-        machine, upstream = self._machine, self.upstream
-        if loss is not None:
-            machine.failed(loss, now)
-        elif isinstance(machine, Recovery) and upstream is not None and upstream.streams:
-            machine.opened(upstream.framing, now)
-            self._recovery = machine
+    def _take_in(self, upstream: AsyncUpstream) -> None:
+        """Report a response to the machine."""
+        machine, now = self._machine, self._clock.now()
+        self.upstream = upstream
+        self._chunks = upstream.chunks()
+        status, request_id = upstream.status, upstream.request_id
+        if upstream.is_stream:
+            machine.opened(upstream.framing, now, status=status, request_id=request_id)
         else:
-            machine.call.succeeded(now)
+            machine.answered(upstream.answer, now, status=status, request_id=request_id)
 
-    def _broke(self, error: Exception) -> bytes:
+    async def _ask_budget(self) -> None:
+        now = self._clock.now()
+        granted = self._budget is None or await self._budget.take(now)
+        self._machine.charged(granted=granted, now=now)
+        await self._notify()
+
+    def _body_over(self, error: Exception) -> bytes:
         """The body ended, or its connection broke."""
         if self._closing:
             raise self._door.closed() from error
         now = self._clock.now()
         if isinstance(error, StopAsyncIteration):
-            return self._recovery.ended(now)
-        return self._recovery.broke(self._door.loss(error), now)
+            return self._machine.body_ended(now)
+        return self._machine.connection_lost(self._door.failed_attempt(error), now)
 
     async def _move_on(self) -> bytes:
-        """Do what is to be done when there is nothing to read."""
-        await self._tell()
-        phase = self._machine.call.phase
-        if phase is Phase.COMPLETE:
-            await self._drain()
-            raise StopAsyncIteration
+        """Carry out an action other than reading."""
+        await self._notify()
+        action = self._machine.action
+        if isinstance(action, GiveUp):
+            return await self._give_up(action)
+        if isinstance(action, Send | Sleep | AskBudget):
+            await self._release()
+            await self._prepare(action)
+            return b""
+        await self._drain()
+        raise StopAsyncIteration
+
+    async def _give_up(self, action: GiveUp) -> bytes:
+        """Tell the caller, once, how the call was lost."""
         await self._release()
-        if phase is Phase.LOST:
-            return self._lose()
-        await self._step()
-        return b""
+        if self._gave_up:
+            raise StopAsyncIteration
+        self._gave_up = True
+        return self._door.raise_or_frame(action.lost)
 
     async def _drain(self) -> None:
-        """Look once for the end of the body, so that its connection can be used again."""
-        with suppress(Exception):  # the message is whole, whatever the connection is
+        """Read to the end of the body once, so that its connection can be used again."""
+        with suppress(Exception):  # the message is complete, whatever the connection does
             await anext(self._chunks, None)
         await self._release()
-
-    def _lose(self) -> bytes:
-        """Tell the caller once how the call was lost."""
-        if self._told_loss:
-            raise StopAsyncIteration
-        self._told_loss = True
-        return self._door.surface(self._machine.call)
 
     async def _release(self) -> None:
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             await upstream.close()
 
-    async def _tell(self) -> None:
-        for event in self._machine.call.take_events():
-            await self._observer.tell(event)
+    def abandon(self) -> None:
+        """End a call that nobody reads any more, where nothing can be awaited."""
+        if not self._closing:
+            self._machine.close(self._clock.now())
+            for event in self._machine.take_events():
+                self._observer.notify_now(event)
+
+    async def _notify(self) -> None:
+        for event in self._machine.take_events():
+            await self._observer.notify(event)

@@ -19,15 +19,15 @@ class Body:
     """A class, not a generator: it can be closed before it is read, and from another thread.
 
     Args:
-        driver: What reads the stream.
+        driver: Reads the stream.
     """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._response: Callable[[], Any] = _nobody
+        self._response: Callable[[], Any] = _no_response
 
-    def tell(self, response: Any) -> None:
-        """Tell this response, in the end, how long the call took."""
+    def set_response(self, response: Any) -> None:
+        """Set the response whose `elapsed` is to be set when the body is closed."""
         self._response = weakref.ref(response)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -35,7 +35,7 @@ class Body:
 
     def close(self) -> None:
         """End the call, and close its connection."""
-        response, self._response = self._response(), _nobody
+        response, self._response = self._response(), _no_response
         if response is not None:
             response.elapsed = timedelta(seconds=self._driver.elapsed())
         self._driver.close()
@@ -48,15 +48,15 @@ class AsyncBody:
     """A class, not a generator: it can be closed before it is read, and from another task.
 
     Args:
-        driver: What reads the stream.
+        driver: Reads the stream.
     """
 
     def __init__(self, driver: AsyncDriver) -> None:
         self._driver = driver
-        self._response: Callable[[], Any] = _nobody
+        self._response: Callable[[], Any] = _no_response
 
-    def tell(self, response: Any) -> None:
-        """Tell this response, in the end, how long the call took."""
+    def set_response(self, response: Any) -> None:
+        """Set the response whose `elapsed` is to be set when the body is closed."""
         self._response = weakref.ref(response)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -64,7 +64,7 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """End the call, and close its connection."""
-        response, self._response = self._response(), _nobody
+        response, self._response = self._response(), _no_response
         if response is not None:
             response.elapsed = timedelta(seconds=self._driver.elapsed())
         await self._driver.close()
@@ -73,5 +73,5 @@ class AsyncBody:
         self._driver.abandon()
 
 
-def _nobody() -> None:
-    """Nobody asks how long it took."""
+def _no_response() -> None:
+    """No response was set."""

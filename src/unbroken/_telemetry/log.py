@@ -39,7 +39,7 @@ class CallLog:
         self._failures = 0
         self._kept_chars = 0
 
-    def tell(self, event: RecoveryEvent) -> None:
+    def notify(self, event: RecoveryEvent) -> None:
         """Write a line once it is known what follows a failure, and when a call was saved."""
         match event:
             case AttemptFailed():

@@ -113,7 +113,7 @@ class CallMetrics:
             self._of_call = {names.OPERATION: "chat", names.PROVIDER: "anthropic"}
         self._outage: Failure | None = None  # the failure that it began with
 
-    def tell(self, event: RecoveryEvent) -> None:
+    def notify(self, event: RecoveryEvent) -> None:
         """Count what happened."""
         if event.model is not None:
             self._of_call[names.REQUEST_MODEL] = event.model

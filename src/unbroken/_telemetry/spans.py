@@ -56,7 +56,7 @@ class CallSpans:
         self._links: list[Link] = []
         self._begun = False
 
-    def tell(self, event: RecoveryEvent) -> None:
+    def notify(self, event: RecoveryEvent) -> None:
         """Begin and end spans."""
         match event:
             case AttemptStarted():

@@ -1,0 +1,86 @@
+"""What a call does next, as data: the machine decides, a driver carries it out.
+
+`Recovery.action` is one of these. The driver reports what came of it, and asks again. Reading makes
+no objects: while the action is `READ`, each chunk goes to `Recovery.receive()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken._core.call import LostCall
+    from unbroken._core.resume import Plan
+
+__all__ = [
+    "ASK_BUDGET",
+    "FINISH",
+    "READ",
+    "Action",
+    "AskBudget",
+    "Finish",
+    "GiveUp",
+    "Read",
+    "Send",
+    "Sleep",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request, and report its response or its failure.
+
+    Attributes:
+        plan: What to send.
+        number: The number of the attempt in the call, from 1.
+        time_left: Seconds that the attempt may take; None for no limit.
+    """
+
+    plan: Plan
+    number: int
+    time_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskBudget:
+    """Ask the retry budget whether one more attempt may be made, and report its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait, then report that the wait is over.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the body of the response, and report each chunk and its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left to do: the answer is complete, or the caller closed the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Raise the error of the call, or deliver it.
+
+    Attributes:
+        lost: How the call was lost.
+    """
+
+    lost: LostCall
+
+
+Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
+
+ASK_BUDGET = AskBudget()
+READ = Read()
+FINISH = Finish()

@@ -1,0 +1,156 @@
+"""What a driver needs: a door that sends, an observer, and a retry budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractContextManager
+
+    from unbroken._core.actions import Send
+    from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.events import RecoveryEvent
+    from unbroken._core.frames import Framing
+
+__all__ = [
+    "AsyncBudget",
+    "AsyncDoor",
+    "AsyncObserver",
+    "AsyncUpstream",
+    "Budget",
+    "Door",
+    "Observer",
+    "Upstream",
+]
+
+
+class Upstream(Protocol):
+    """A response that is an answer, or the start of one.
+
+    Attributes:
+        status: Its HTTP status.
+        request_id: Its `request-id` header, if it has one.
+        is_stream: Whether it is a stream of events, rather than the whole answer.
+        answer: The whole answer, if it is a message.
+        shares_connection: Whether other responses use the same connection. Its reader then closes
+            it after the next chunk: closed by another thread, its bytes would be discarded, and the
+            reader would wait on.
+    """
+
+    status: int
+    request_id: str | None
+    is_stream: bool
+    answer: dict[str, Any] | None
+    shares_connection: bool
+
+    def framing(self) -> Framing:
+        """A new reader of the events of the body."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of the body, decompressed."""
+
+    def close(self) -> None:
+        """Close the connection, or return it to the pool. May be called twice."""
+
+    def abort(self) -> None:
+        """Close the connection while another thread may be reading from it."""
+
+
+class AsyncUpstream(Protocol):
+    """A response that is an answer, or the start of one; see `Upstream`."""
+
+    status: int
+    request_id: str | None
+    is_stream: bool
+    answer: dict[str, Any] | None
+    shares_connection: bool
+
+    def framing(self) -> Framing:
+        """A new reader of the events of the body."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes of the body, decompressed."""
+
+    async def close(self) -> None:
+        """Close the connection, or return it to the pool. May be called twice."""
+
+    async def abort(self) -> None:
+        """Close the connection while another task may be reading from it."""
+
+
+class Door(Protocol):
+    """Sends the requests of one call."""
+
+    def send(self, request: Send) -> Upstream:
+        """Send a request.
+
+        Raises:
+            Exception: If no answer started; `failed_attempt()` tells what it means.
+        """
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        """What an exception of `send()` or of a body means."""
+
+    def raise_or_frame(self, lost: LostCall) -> bytes:
+        """Raise the error of a lost call, or return it as an error frame."""
+
+    def closed(self) -> Exception:
+        """What a reader gets after the stream was closed."""
+
+
+class AsyncDoor(Protocol):
+    """Sends the requests of one call; see `Door`."""
+
+    async def send(self, request: Send) -> AsyncUpstream:
+        """Send a request.
+
+        Raises:
+            Exception: If no answer started; `failed_attempt()` tells what it means.
+        """
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        """What an exception of `send()` or of a body means."""
+
+    def raise_or_frame(self, lost: LostCall) -> bytes:
+        """Raise the error of a lost call, or return it as an error frame."""
+
+    def closed(self) -> Exception:
+        """What a reader gets after the stream was closed."""
+
+
+class Observer(Protocol):
+    """Is notified of what happens."""
+
+    def notify(self, event: RecoveryEvent) -> None:
+        """Take in an event."""
+
+    def sending(self) -> AbstractContextManager[Any]:
+        """The context to send a request in."""
+
+
+class AsyncObserver(Protocol):
+    """Is notified of what happens."""
+
+    async def notify(self, event: RecoveryEvent) -> None:
+        """Take in an event."""
+
+    def notify_now(self, event: RecoveryEvent) -> None:
+        """Take in an event where nothing can be awaited."""
+
+    def sending(self) -> AbstractContextManager[Any]:
+        """The context to send a request in."""
+
+
+class Budget(Protocol):
+    """The retries that calls share."""
+
+    def take(self, now: float) -> bool:
+        """Take one retry; False if none is left. `now` is in monotonic seconds."""
+
+
+class AsyncBudget(Protocol):
+    """The retries that calls share."""
+
+    async def take(self, now: float) -> bool:
+        """Take one retry; False if none is left. `now` is in monotonic seconds."""
