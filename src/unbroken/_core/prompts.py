@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from unbroken._core.policy import Continuation
-    from unbroken._core.seam.quote import Quote
 
 __all__ = [
     "PROMPT",
     "PROMPT_AFTER_RESULT",
     "PROMPT_AGAIN",
-    "PROMPT_IN_OTHER_WORDS",
     "Prompt",
     "write_prompt",
 ]
@@ -36,19 +34,6 @@ there as if nothing had happened, with no introduction and no remark. If nothing
 after them, reply with {mark} and nothing else."""
 
 PROMPT_AGAIN = """\
-I lost the connection before the end of your message. The last part that reached me begins so:
-
-{anchor}
-
-and ends so:
-
-{beyond}
-
-Please write this part once more, and then go on from it to the end of the answer. The first words \
-of your reply must be the first words of this part: add no greeting, explanation or quotation \
-marks. If nothing was left to say, reply with {mark} and nothing else."""
-
-PROMPT_IN_OTHER_WORDS = """\
 I lost the connection before the end of your message. It broke off at these words:
 
 {anchor}
@@ -62,7 +47,7 @@ My connection dropped while you were answering, right after the last result abov
 with the same answer from there as if nothing had happened, with no introduction and no remark. If \
 nothing was left to say, reply with {mark} and nothing else."""
 
-_FIELD = re.compile(r"\{(?:anchor|beyond|mark)\}")
+_FIELD = re.compile(r"\{(?:anchor|mark)\}")
 _ANY_MARK = re.compile(r"\[\[[^\[\]\n]+\]\]")
 
 
@@ -74,14 +59,14 @@ class Prompt(NamedTuple):
 
 
 def write_prompt(
-    continuation: Continuation, default: str, quote: Quote, partial: str, body: Mapping[str, Any]
+    continuation: Continuation, default: str, words: str, partial: str, body: Mapping[str, Any]
 ) -> Prompt:
     """Write the user turn that asks the model to continue.
 
     Args:
         continuation: The policy's settings, which may bring a prompt of their own.
         default: The prompt to use if they do not.
-        quote: What to quote.
+        words: The words to quote.
         partial: The text that was delivered.
         body: The request: the mark stands nowhere in it.
 
@@ -93,10 +78,10 @@ def write_prompt(
         return word in partial or _holds(body, word)
 
     if callable(continuation.prompt):
-        return _written(continuation.prompt, partial, quote.words, is_used)
+        return _written(continuation.prompt, partial, words, is_used)
     template = default if continuation.prompt is None else continuation.prompt
     mark = choose_mark(is_used) if "{mark}" in template else None
-    fields = {"{anchor}": quote.words, "{beyond}": quote.beyond, "{mark}": mark}
+    fields = {"{anchor}": words, "{mark}": mark}
     # At once: what is quoted is the model's text, and may hold the name of a field.
     return Prompt(_FIELD.sub(lambda field: fields[field[0]] or "", template), mark)
 

@@ -36,7 +36,7 @@ class Replies:
         empty: Empty replies.
         off_topic: Replies about the request.
         diverged: Whether the same request, made again, was answered differently.
-        before: The last reply without proof, folded.
+        before: The last reply without proof, or about the request, folded.
     """
 
     unproven: int = 0
@@ -44,6 +44,11 @@ class Replies:
     off_topic: int = 0
     diverged: bool = False
     before: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many there are, without those to the same request again."""
+        return self.unproven + self.empty + self.off_topic
 
     def add(self, problem: SeamProblem, seam: Seam) -> Replies:
         """Count one more of them."""
@@ -53,8 +58,7 @@ class Replies:
             case SeamProblem.EMPTY:
                 return dataclasses.replace(self, empty=self.empty + 1)
             case SeamProblem.OFF_TOPIC:
-                count = self.off_topic + 1
-                return dataclasses.replace(self, off_topic=count, unproven=self.unproven + 1)
+                return dataclasses.replace(self, off_topic=self.off_topic + 1, before=seam.reply)
             case SeamProblem.DIVERGED | SeamProblem.NO_PROGRESS:
                 return dataclasses.replace(self, diverged=True)
 
@@ -80,6 +84,8 @@ def after_problem(
             return Next.REFORMULATE
         case SeamProblem.OFF_TOPIC if replies.off_topic >= MAX_OFF_TOPIC:
             return Reason.OFF_TOPIC
+        case SeamProblem.OFF_TOPIC if replies.off_topic == 1:
+            return Next.REFORMULATE
         case SeamProblem.DIVERGED if continuation.mode == "restart":
             return Reason.DIVERGED
         case SeamProblem.DIVERGED if not is_json:

@@ -18,7 +18,6 @@ from unbroken._core.prompts import (
     PROMPT,
     PROMPT_AFTER_RESULT,
     PROMPT_AGAIN,
-    PROMPT_IN_OTHER_WORDS,
     write_prompt,
 )
 from unbroken._core.replies import NO_REPLIES
@@ -185,13 +184,14 @@ def _by_prefill(now: Situation) -> Plan:
 
 def _by_user_turn(now: Situation) -> Plan:
     quote, default = _quote(now)
-    prompt = write_prompt(now.continuation, default, quote, now.text, now.body)
-    asked_again = now.continuation.unproven == "ask_again" and now.replies.unproven > 0
+    prompt = write_prompt(now.continuation, default, quote.words, now.text, now.body)
+    asked_before = now.continuation.unproven == "ask_again" and now.replies.unproven > 0
+    joins = asked_before or now.continuation.unproven == "join"
     expected = Expected(
         now.text,
         asked=quote.asked,
         mark=prompt.mark,
-        join_unproven=asked_again or now.continuation.unproven == "join",
+        join_unproven=joins and quote.is_ending,
         empty_is_whole=now.replies.empty > 0,
         before=now.replies.before,
     )
@@ -205,15 +205,12 @@ def _by_user_turn(now: Situation) -> Plan:
 
 
 def _quote(now: Situation) -> tuple[Quote, str]:
-    """What to quote, and the prompt for it: after a reply that proved nothing, other words."""
+    """What to quote, and the prompt for it: after a reply that could not be joined, other words."""
     if not strip_trailing(now.text):
-        return Quote("", "", "", ""), PROMPT_AFTER_RESULT
-    if not (now.replies.unproven or now.replies.empty):
-        return quote_ending(now.text), PROMPT
-    if now.continuation.prompt is not None:
-        return quote_ending(now.text), PROMPT
-    quote = quote_again(now.text)
-    return quote, PROMPT_AGAIN if quote.beyond else PROMPT_IN_OTHER_WORDS
+        return Quote("", "", ""), PROMPT_AFTER_RESULT
+    default = PROMPT if now.replies.count == 0 else PROMPT_AGAIN
+    quote = quote_again if now.replies.count % 2 else quote_ending
+    return quote(now.text), default
 
 
 _TABLE: tuple[

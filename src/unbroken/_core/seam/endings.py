@@ -19,6 +19,9 @@ _MIN_WHOLE = 8
 
 _MAX_PLACES = 64
 
+# So many characters are looked for at once, where a text may repeat itself.
+_HEAD = 8
+
 
 class Endings:
     """The delivered text, folded and without white space around it.
@@ -70,6 +73,11 @@ def is_periodic(text: str) -> bool:
 
 def _period(text: str) -> int:
     """The smallest distance at which a text repeats itself; its length if it does not."""
-    return next(
-        (period for period in range(1, len(text)) if text.startswith(text[period:])), len(text)
-    )
+    head = text[:_HEAD]
+    period = text.find(head, 1)
+    while period >= 0:
+        if text.startswith(text[period:]):
+            return period
+        period = text.find(head, period + 1)
+    rest = range(max(len(text) - _HEAD + 1, 1), len(text))
+    return next((period for period in rest if text.startswith(text[period:])), len(text))

@@ -22,11 +22,11 @@ first ("parted"): a preamble of any wording stays the same where the quoted word
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from unbroken._core.seam.endings import Endings
+from unbroken._core.seam.endings import MIN_PROOF, Endings
 from unbroken._core.seam.fold import fold, unfold
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
 from unbroken._core.seam.mark import Mark
@@ -112,6 +112,7 @@ class FreeSeam:
         self._closing = ""
         self._places: list[int] = []
         self._followed = 0
+        self._has_passed_text = False
         self.kind: SeamKind | None = None
         """What proved the seam, once it is decided; None if there is no text to join."""
         self.reply = ""
@@ -143,11 +144,13 @@ class FreeSeam:
         Raises:
             SeamError: If the reply proves nothing, and is not to be joined as it is.
         """
-        return self._read(text if self._mark is None else self._mark.strip(text))
+        out = self._read(text if self._mark is None else self._mark.strip(text))
+        self._has_passed_text = self._has_passed_text or bool(out)
+        return out
 
     def end_block(self) -> str:
         """A text block is over: what is undecided stays held, as the next block may go on."""
-        return self._read("" if self._mark is None else self._mark.release())
+        return self._read("" if self._mark is None else self._mark.end_block())
 
     def end(self, stop_reason: str | None) -> str:
         """The text is over: return what is still held.
@@ -167,6 +170,8 @@ class FreeSeam:
             out += self._begin_spacing(self._without_closing(self._held))
         if self._state is _State.SPACING:
             out += self._pass_from_now_on(join_space(self._trail, self._held))
+        if not (out or self._has_passed_text):
+            self._check_empty(stop_reason)
         return out
 
     def _read(self, text: str) -> str:
@@ -178,7 +183,7 @@ class FreeSeam:
     def _pass_from_now_on(self, text: str) -> str:
         # The delivered text may be long: it is not needed any more.
         self._known = _NOTHING
-        self._expected = Expected("", "")
+        self._expected = replace(self._expected, delivered="", before="")
         self._held = ""
         self._state = _State.JOINED
         return text
@@ -261,23 +266,28 @@ class FreeSeam:
     def _decide_at_end(self, stop_reason: str | None) -> str:
         said = fold(self._held.rstrip())
         if not said:
-            return self._end_empty(stop_reason)
-        if is_off_topic(said):
+            return self._begin_spacing("")
+        if is_off_topic(said) and not self._repeats_end(said):
             if stop_reason is None:
                 return self._begin_spacing("")  # an apology before a tool call
-            if stop_reason == "end_turn" and (self._expected.join_unproven or not self._known.text):
+            if stop_reason == "end_turn":
                 self.reply = said
                 raise SeamError(SeamProblem.OFF_TOPIC)
         if stop_reason == "refusal":
             return self._begin_spacing(self._lead + self._held)
         return self._join_unproven(self._lead + self._held, said)
 
-    def _end_empty(self, stop_reason: str | None) -> str:
+    def _repeats_end(self, said: str) -> bool:
+        """Whether the end of the delivered text stands in the reply, wherever that is."""
+        return bool(self._known.text) and self._known.text[-MIN_PROOF:] in said
+
+    def _check_empty(self, stop_reason: str | None) -> None:
+        """The reply brought nothing new: that ends the answer only if something else says so."""
         marked = self._mark is not None and self._mark.seen
         if stop_reason == "end_turn" and not marked and not self._expected.empty_is_whole:
             raise SeamError(SeamProblem.EMPTY)
-        self.kind = SeamKind.WHOLE if stop_reason is not None else None
-        return self._begin_spacing("")
+        if stop_reason is not None:
+            self.kind = SeamKind.WHOLE
 
     def _join_unproven(self, text: str, said: str) -> str:
         if not self._known.text:  # there is nothing to join the text to

@@ -63,13 +63,15 @@ class Mark:
         assert found is not None
         return found.start()
 
-    def release(self) -> str:
-        """Return what is held, where more text follows in another block."""
+    def end_block(self) -> str:
+        """A block of the text is over: return what is held, unless it is the mark."""
+        if self._whole.fullmatch(self.held):
+            return ""
         held, self.held = self.held, ""
         return held
 
     def end(self) -> str:
         """The text is over: return what is held, unless it is the mark."""
-        held = self.release()
-        self.seen = self._whole.fullmatch(held) is not None
-        return "" if self.seen else held
+        held = self.end_block()
+        self.seen, self.held = bool(self.held), ""
+        return held

@@ -65,10 +65,13 @@ class Quote(NamedTuple):
     """What the request sends back as the assistant's turn; see `Cut.sent`."""
     words: str
     """What the prompt quotes, and asks the model to begin with."""
-    beyond: str
-    """What was delivered after these words, which the prompt quotes by itself."""
     asked: str
-    """What a reply then begins with: both of them."""
+    """What a reply then begins with: the quoted words, and what was delivered after them."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the quoted words end the delivered text, so that any reply can follow it."""
+        return self.words == self.asked
 
 
 # A prefill
@@ -115,16 +118,16 @@ def quote_ending(text: str, least: int = _MIN_QUOTE) -> Quote:
     unique = _unique_endings(known, text, end, starts, least)
     at = unique[0] if unique else _one_repetition(known, text, end, starts)
     words = text[at:end].strip()
-    return Quote(strip_trailing(text[:at]) or text[:end], words, "", words)
+    return Quote(strip_trailing(text[:at]) or text[:end], words, words)
 
 
 def quote_again(text: str) -> Quote:
-    """Quote the end of the text otherwise than `quote_ending()` does, if that can be.
+    """Quote the text otherwise than `quote_ending()` does: shortly before its end, if that can be.
 
-    Where it can be, in two parts, and both are left out. The reply is asked to begin with the first
-    part, and goes through the second, whether it repeats the first, begins further back, or goes
-    straight on after it. If there is a line or a sentence between the parts, and before both, it
-    begins elsewhere than the first reply wherever a line or a sentence is begun again.
+    What follows the quoted words is left out, too. A reply goes through that, whether it repeats
+    the words, begins further back, or goes straight on after them; if it does not, it cannot be
+    joined. Where a line or a sentence begins both within the quoted words and after them, a reply
+    that begins one again begins elsewhere than the first reply did.
     """
     end = _end(text)
     known = Endings(text[:end])
@@ -141,8 +144,7 @@ def quote_again(text: str) -> Quote:
         ]
         at = _beyond_boundary(text, quotes, last, _MAX_QUOTE)
         if at is not None:
-            words, rest = text[at:last].strip(), text[last:end].strip()
-            return Quote(strip_trailing(text[:at]), words, rest, text[at:end].strip())
+            return Quote(strip_trailing(text[:at]), text[at:last].strip(), text[at:end].strip())
     return quote_ending(text, 2 * _MIN_QUOTE)
 
 
@@ -167,7 +169,7 @@ def _unique_endings(
 
 def _one_repetition(known: Endings, text: str, end: int, starts: Sequence[int]) -> int:
     """Where the last repetition begins, in a text that repeats itself."""
-    begin = max(end - _MAX_QUOTE, _begin(text))
+    begin = starts[-1] if starts else _begin(text)
     most = min(known.period(fold(text[begin:end].strip())), _MAX_QUOTE)
     fitting = [at for at in starts if _length(text, at, end) <= most]
     if not fitting:
