@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.core.outage import LATENCY, TEXT, TROUBLES, Line, Trouble, begin_of
 
+from unbroken._core.actions import Send
 from unbroken._core.bounds import Reason
 from unbroken._core.budget import RetryBudget
 from unbroken._core.policy import Policy
@@ -79,6 +80,8 @@ def test_giving_up_after_so_long_means_so_long_where_every_attempt_hangs(trouble
 
 def test_a_stream_that_only_pings_is_resumed():
     line = Line(TROUBLES["drop"], 0)
+    assert isinstance(line.machine.action, Send)
+    line.sent = line.machine.action.plan
     line.machine.begin(line.now)
     line.read(begin_of(line.answer(), TEXT[100:120]))
     while line.phase is Phase.READING:

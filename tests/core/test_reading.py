@@ -638,7 +638,6 @@ def test_a_message_may_be_ended_for_a_reason_of_ours():
             delta(0, "thinking_delta", thinking="b"),
             id="a plain delta behind the stop",
         ),
-        pytest.param((message_start(), begin(0)), message_delta(), id="an end inside a block"),
         pytest.param((message_start(),), STOP, id="a stop without a reason"),
         pytest.param((), STOP, id="a stop without a message"),
         pytest.param((message_start(), message_delta(None)), STOP, id="a reason that is none"),

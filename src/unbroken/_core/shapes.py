@@ -39,9 +39,6 @@ _INNER: dict[str, type] = {
 }
 """What these are in a message, a block, a delta or an end, if they are there."""
 
-_TYPED = {"content_block_start": "content_block", "content_block_delta": "delta"}
-"""What has a type of its own."""
-
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -60,9 +57,8 @@ def check_shape(event: Event) -> None:
     for name, kind in _EVENTS[event.name].items():
         if not isinstance(data.get(name), kind) or isinstance(data[name], bool):
             raise FrameError(f"a {event.name} event without its {name}")
-    typed = _TYPED.get(event.name)
-    if typed is not None and not isinstance(data[typed].get("type"), str):
-        raise FrameError(f"a {event.name} event whose {typed} has no type")
+    if event.name == "content_block_start" and data["content_block"].get("type") is None:
+        raise FrameError("a content block without a type")
     for inner in (data.get("message"), data.get("content_block"), data.get("delta"), data):
         if isinstance(inner, dict):
             _check(event.name, inner, _INNER)
