@@ -24,7 +24,7 @@ from unbroken._core.events import (
 from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.policy import Continuation, Policy, Rule, override
 from unbroken._core.usage import Usage
-from unbroken._report import RecoveryReport, report
+from unbroken._doors.report import RecoveryReport, report
 from unbroken.errors import StreamInterrupted
 from unbroken.middleware import RecoveryMiddleware, wrap
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anthropic
 
-from unbroken import _sdk
 from unbroken._core.actions import GiveUp
+from unbroken._doors import sdk_facts
+from unbroken._doors.report import EXTENSION
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
+from unbroken._doors.setup import ClientState
 from unbroken._drive.body import AsyncBody, Body
-from unbroken._report import EXTENSION
-from unbroken._responses import spliced_response
-from unbroken._sdk_door import AsyncSdkDoor, SdkDoor, ask_of
-from unbroken._setup import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unbroken._core.policy import Policy
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
@@ -165,4 +165,4 @@ def wrap(
         clock=clock,
     )
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
-    return cast("ClientT", _sdk.copy_with(client, [*others, recovery]))
+    return cast("ClientT", sdk_facts.copy_with(client, [*others, recovery]))

@@ -30,13 +30,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from unbroken import _http
 from unbroken._core.actions import GiveUp
+from unbroken._doors import http
+from unbroken._doors.report import EXTENSION
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.setup import ClientState
+from unbroken._doors.transport import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 from unbroken._drive.body import AsyncBody, Body
-from unbroken._report import EXTENSION
-from unbroken._responses import spliced_response
-from unbroken._setup import ClientState
-from unbroken._transport_door import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from unbroken._core.policy import Policy
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
@@ -72,10 +72,10 @@ class _Recovering:
     _base: str
 
     def __new__(cls, inner: Any, *_: Any, **__: Any) -> Self:
-        base = getattr(_http.library_of(inner), cls._base)
+        base = getattr(http.library_of(inner), cls._base)
         if not isinstance(inner, base):
             raise TypeError(f"inner must be an {cls._base}, not {type(inner).__name__}")
-        made: Self = object.__new__(_http.joined_class(cls, base))
+        made: Self = object.__new__(http.joined_class(cls, base))
         return made
 
     def __init__(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unbroken._core.blocks import Block
-from unbroken._core.fast_lane import DeltaRun, FastLane, Track
-from unbroken._core.frames import ServerSentEvents
-from unbroken._core.held import Held
+from unbroken._core.framing.frames import ServerSentEvents
+from unbroken._core.stream.blocks import Block
+from unbroken._core.stream.fast_lane import DeltaRun, FastLane, Track
+from unbroken._core.stream.held import Held
 
 SSE = ServerSentEvents()
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'

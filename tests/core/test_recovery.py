@@ -15,7 +15,7 @@ from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.events import AttemptFailed, AttemptStarted, Completed, Resumed, Waiting
 from unbroken._core.failures import FailureKind
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
 from unbroken._core.recovery import Recovery

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import from_json
+from unbroken._core.framing.frames import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.blocks import Block, Handling
 from unbroken._core.bounds import Reason
 from unbroken._core.cut import cut_for_prefill, cut_for_user_turn, sayable, whole_characters
 from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.stream.blocks import Block, Handling
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import from_json, to_json
+from unbroken._core.framing.frames import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from unbroken._core.events import RecoveryEvent
-    from unbroken.telemetry import CallTelemetry
+    from unbroken._telemetry.calls import CallTelemetry
 
 __all__ = ["AsyncCallObserver", "CallObserver"]
 

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 
-from unbroken import _http
 from unbroken._core.failures import FailureKind
-from unbroken._core.frames import from_json, to_json
-from unbroken._door import (
-    CONNECTION,
-    Ask,
-    AsyncHttpUpstream,
-    HttpDoor,
-    HttpUpstream,
-    ReadTimeout,
-    explain,
-    is_response,
-)
-from unbroken._responses import spliced_response
+from unbroken._core.framing.frames import from_json, to_json
+from unbroken._doors import http as http_facts
+from unbroken._doors.call import Ask, ReadTimeout
+from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
     from unbroken._core.resume import Plan
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
@@ -80,7 +73,7 @@ def _timeout_of(request: Any) -> ReadTimeout | None:
     timeout = request.extensions.get("timeout")
     if not isinstance(timeout, dict):
         return None
-    ours = timeout in (_default_client(_http.library_of(request))[0], _SDK_TIMEOUT)
+    ours = timeout in (_default_client(http_facts.library_of(request))[0], _SDK_TIMEOUT)
     return ReadTimeout(timeout.get("read"), is_set=not ours)
 
 
@@ -134,7 +127,7 @@ class _TransportDoor(HttpDoor):
         super().__init__(call, clock)
         self._inner = inner
         self._request = request
-        self._library = _http.library_of(request)
+        self._library = http_facts.library_of(request)
         self._first: HttpUpstream | AsyncHttpUpstream | None = None
         self.url = str(request.url)
         """The URL that requests go to."""

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
-from unbroken._door import HttpCall
+from unbroken._doors.call import HttpCall
+from unbroken._doors.observers import AsyncCallObserver, CallObserver
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
 from unbroken._drive.sync import Driver
-from unbroken._observers import AsyncCallObserver, CallObserver
-from unbroken.telemetry import Telemetry
+from unbroken._telemetry.calls import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unbroken._door import Ask
+    from unbroken._doors.call import Ask
+    from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
+    from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
-    from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
-    from unbroken._transport_door import AsyncTransportDoor, TransportDoor
 
 __all__ = ["ClientState"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbroken._http import joined_class, library_of, sdk_library
+from unbroken._doors.http import joined_class, library_of, sdk_library
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
 
-    from unbroken.errors import StreamInterrupted
+    from unbroken._doors.interrupted import StreamInterrupted
 else:
     Response = object  # `joined_class` adds that of the library
 

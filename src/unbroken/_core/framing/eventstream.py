@@ -13,7 +13,14 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import MAX_FRAME, Event, FrameError, PlainDelta, from_json, to_json
+from unbroken._core.framing.frames import (
+    MAX_FRAME,
+    Event,
+    FrameError,
+    PlainDelta,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

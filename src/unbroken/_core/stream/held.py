@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken._core.blocks import Handling
-from unbroken._core.frames import FrameError
+from unbroken._core.framing.frames import FrameError
+from unbroken._core.stream.blocks import Handling
 
 if TYPE_CHECKING:
-    from unbroken._core.blocks import Block
+    from unbroken._core.stream.blocks import Block
 
 __all__ = ["Held", "HeldBlocks"]
 
