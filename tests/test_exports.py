@@ -57,7 +57,7 @@ LIBRARIES = {
     "anyio": {"_drive.clock"},
     "httpx": {"transport"},
     "httpx2": {"_doors.responses", "transport"},
-    "opentelemetry": {"_doors.setup", "_telemetry"},
+    "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
     "pytest": {"testing.pytest_plugin"},
     "tenacity": {"_core.backoff", "_core.policy"},
 }

@@ -1,4 +1,4 @@
-"""A Claude answer that reaches its end, whatever the network and the service do on the way.
+"""Claude responses that finish, even when the network or the API fails midway.
 
 import anthropic, unbroken
 
@@ -60,6 +60,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version("unbroken")
-    if name in ("testing", "transport"):  # who does not use them does not pay for them
+    if name in ("testing", "transport"):  # imported on first use
         return _importlib.import_module(f"unbroken.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,10 @@
-"""What is raised when an answer could not be saved.
+"""What is raised when a call is given up.
 
 anthropic.APIError
 ├── anthropic.APIStatusError           an HTTP error, or an error event in the stream:
-│   └── RateLimitError, ...            the SDK's own, as without this library
+│   └── RateLimitError, ...            the SDK's own classes
 └── anthropic.APIConnectionError
-└── StreamInterrupted              the connection broke, or the stream was no stream
+└── StreamInterrupted              the connection broke, or the body was not an event stream
 """
 
 from __future__ import annotations

@@ -478,7 +478,7 @@ def test_a_refused_prefill_is_learned_and_masks_nothing() -> None:
 def test_a_model_that_takes_another_word_is_asked_again_from_the_exact_place() -> None:
     asked_for: list[str] = []
 
-    def voice(asked: voices.Continuation) -> str:
+    def voice(asked: voices.Cue) -> str:
         asked_for.append(asked.partial)
         return " other words" if len(asked_for) == 1 else asked.remaining
 

@@ -71,7 +71,7 @@ DEFAULT_RULES: Mapping[FailureKind, Rule] = MappingProxyType(
     {
         FailureKind.RATE_LIMITED: Rule(wait=_waits(5, 10, 20, jitter=0.2)),
         FailureKind.OVERLOADED: Rule(wait=wait_random(30, 60)),
-        FailureKind.TIMED_OUT: _AT_ONCE_THEN_SLOWER,
+        FailureKind.REQUEST_TIMEOUT: _AT_ONCE_THEN_SLOWER,
         FailureKind.SERVER_ERROR: _EXPONENTIAL,
         FailureKind.CONFLICT: _FAIL,
         FailureKind.UNREACHABLE: _EXPONENTIAL,

@@ -144,5 +144,5 @@ def explain(lost: LostCall, report: RecoveryReport) -> str:
     return (
         f"The answer could not be completed: {failure.kind} ({failure.detail}). "
         f"{len(report.attempts)} attempt(s) brought {received} characters. "
-        f"Given up because {report.reason}. What arrived is in .report.partial."
+        f"Given up because {report.explanation}. What arrived is in .report.partial."
     )

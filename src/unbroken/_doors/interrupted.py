@@ -15,13 +15,13 @@ __all__ = ["StreamInterrupted"]
 
 
 class StreamInterrupted(anthropic.APIConnectionError):  # it reads as what happened
-    """The connection broke, and the answer could not be brought to its end.
+    """The connection broke, and the answer could not be completed.
 
-    It can be pickled and copied, and holds neither prompt nor key: its `request` has a method and a
-    URL, and nothing else. `__cause__` is what broke the connection.
+    It can be pickled and copied, and contains neither prompt nor key: its `request` has a method
+    and a URL only. `__cause__` is the failure of the connection.
 
     Attributes:
-        report: What was tried, and the partial answer.
+        report: The attempts, and the partial answer.
     """
 
     report: RecoveryReport

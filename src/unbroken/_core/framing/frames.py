@@ -1,7 +1,7 @@
-"""Bytes to frames and back. A framing knows bytes and no policy; what is above it sees no bytes.
+"""Bytes to events and back.
 
-Two framings exist: server-sent events, here, and AWS event streams, in `eventstream`. Both hand out
-whole frames only: what a drop cuts in half is never delivered, not even at the end of the body.
+Two framings exist: server-sent events, here, and AWS event streams, in `eventstream`. Both return
+complete frames only: a frame that a drop cuts is never delivered, not even at the end of the body.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_FRAME = 64 * 1024 * 1024
 
 
 class FrameError(ValueError):
-    """What came is not an event of the Messages API: a proxy's page, or a broken frame."""
+    """The bytes are not an event of the Messages API: a malformed frame, or a proxy's page."""
 
 
 class Event(NamedTuple):
@@ -69,13 +69,13 @@ class Framing(Protocol):
         """Take in bytes, and return the frames that they complete."""
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
-        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        """Recognise a plain delta without parsing it; None if the frame must be parsed."""
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event (a comment, say).
 
         Raises:
-            FrameError: If it is no frame of the Messages API.
+            FrameError: If the frame is malformed.
         """
 
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
@@ -153,7 +153,7 @@ class ServerSentEvents:
         return frames
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
-        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        """Recognise a plain delta without parsing it; None if the frame must be parsed."""
         match = _PLAIN_DELTA.fullmatch(frame)
         if match is None:
             return None
@@ -170,7 +170,7 @@ class ServerSentEvents:
         except ValueError:
             raise FrameError("an event without valid JSON") from None
         if not isinstance(payload, dict):
-            raise FrameError("an event whose JSON is no object")
+            raise FrameError("an event whose JSON is not an object")
         return Event(name or str(payload.get("type")), payload, frame)
 
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
@@ -179,10 +179,10 @@ class ServerSentEvents:
 
 
 def from_json(data: bytes | str) -> Any:
-    """What JSON says.
+    """Parse JSON.
 
     Raises:
-        ValueError: If it is no JSON, or nested too deep to be read.
+        ValueError: If it is not valid JSON, or nested too deep to be parsed.
     """
     try:
         return json.loads(data)
@@ -211,5 +211,5 @@ def _fields(frame: bytes) -> tuple[str | None, bytes]:
         elif key == b"data":
             data.append(value)
     if not known and frame.strip():
-        raise FrameError("lines that are no fields of an event")
+        raise FrameError("lines that are not fields of an event")
     return name, b"\n".join(data)
