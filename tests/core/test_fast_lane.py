@@ -44,9 +44,10 @@ def begun(frame: bytes) -> tuple[DeltaRun, Block] | None:
 
 
 def parsed(frame: bytes) -> Any:
+    data = json.loads(frame.split(b"data: ", 1)[1])
     event = SSE.decode(frame)
-    assert event is not None
-    return event.data
+    assert event == ("content_block_delta", data, frame)
+    return data
 
 
 @given(

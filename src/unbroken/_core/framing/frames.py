@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FRAME",
+    "STRINGS",
     "Event",
     "FrameError",
     "Framing",
@@ -87,6 +88,9 @@ _FRAME = re.compile(rb"(?s:.*?)(?:" + _END.pattern + rb")")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
 
+STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""The string that deltas of a type extend."""
+
 # With `*+`, nothing is tried a second time.
 _UNESCAPED = rb'[^"\\\x00-\x1f]*+'
 _ESCAPED = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
@@ -105,7 +109,7 @@ _NO_SPACE_BEFORE = (
 # What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
-    rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
+    rb'data: \{"type": ?"content_block_delta", ?"index": ?(0|[1-9]\d*+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
     rb'|"(input_json_delta)", ?"partial_json"): ?"' + _TEXT + _END_OF_DELTA
 )
@@ -162,6 +166,9 @@ class ServerSentEvents:
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it holds no data: comments, say."""
+        plain = _PLAIN_DELTA.fullmatch(frame)
+        if plain is not None:
+            return _plain_event(plain, frame)
         name, data = _fields(frame)
         if not data:
             return None
@@ -190,12 +197,29 @@ def from_json(data: bytes | str) -> Any:
         raise ValueError("JSON that is nested too deep") from None
 
 
+# `json.dumps()` makes an encoder each time.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def to_json(data: object) -> bytes:
     """JSON as the API writes it: UTF-8, with escapes only for what UTF-8 cannot carry."""
     try:
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        return _encode(data).encode()
     except UnicodeEncodeError:
-        return json.dumps(data, separators=(",", ":")).encode()
+        return _encode_ascii(data).encode()
+
+
+def _plain_event(match: re.Match[bytes], frame: bytes) -> Event:
+    """The event of a plain delta: only its text is parsed."""
+    try:
+        text = json.loads(b'"%s"' % match[5])
+    except ValueError:
+        raise FrameError("an event without valid JSON") from None
+    kind = (match[2] or match[3] or match[4]).decode()
+    delta = {"type": kind, STRINGS[kind]: text}
+    data = {"type": "content_block_delta", "index": int(match[1]), "delta": delta}
+    return Event("content_block_delta", data, frame)
 
 
 def _fields(frame: bytes) -> tuple[str | None, bytes]:

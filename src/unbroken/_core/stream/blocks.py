@@ -9,7 +9,7 @@ import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.framing.frames import from_json, to_json
+from unbroken._core.framing.frames import STRINGS, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +47,6 @@ def handling(block_type: str) -> Handling:
     if block_type.endswith("_tool_result"):
         return Handling.WHOLE
     return _TYPES.get(block_type, Handling.UNKNOWN)
-
-
-# The string that deltas of a type extend; deltas with any other key are kept separate.
-_STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
 
 class _DeltaBuffer:
@@ -96,7 +92,7 @@ class Block:
     def add(self, delta: dict[str, Any]) -> None:
         """Take in one delta."""
         kind = str(delta.get("type"))
-        string = _STRINGS.get(kind)
+        string = STRINGS.get(kind)  # deltas with any other key are kept separate
         if string is None or delta.keys() != {"type", string} or not isinstance(delta[string], str):
             self._buffers.append(_DeltaBuffer(delta, None))
             self._tail_kind = None
@@ -106,7 +102,7 @@ class Block:
     def tail(self, kind: str) -> bytearray:
         """Where to add the JSON text of deltas of this type, as `add()` would."""
         if kind != self._tail_kind:
-            self._buffers.append(_DeltaBuffer({"type": kind}, _STRINGS[kind]))
+            self._buffers.append(_DeltaBuffer({"type": kind}, STRINGS[kind]))
             self._tail_kind = kind
         return self._buffers[-1].text
 
