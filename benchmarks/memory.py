@@ -23,7 +23,7 @@ import anthropic
 from benchmarks import common
 
 import unbroken
-from unbroken._http import library_of
+from unbroken._doors.http import library_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -44,7 +44,7 @@ def answer_to(prompt: str, chars: int) -> str:
     return prose(chars, seed=int(prompt))
 
 
-def as_asked(asked: voices.Continuation) -> str:
+def as_asked(asked: voices.Cue) -> str:
     """Goes on from the words that the prompt quotes; exactly, if it quotes none."""
     ends = asked.partial.rstrip()[-12:], asked.remaining.strip()[:12]
     quoted = any(words in (asked.prompt or "") for words in ends if words)

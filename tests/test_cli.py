@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import unbroken
-from unbroken import cli, telemetry
+from unbroken import telemetry
+from unbroken._cli import demo as demo_module
+from unbroken._cli import main as command
 from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that writes as fast as it can, and waits that take hundredths of a second."""
-    monkeypatch.setattr(cli, "_paced", lambda seed, pause: lambda: 64)
-    monkeypatch.setattr(cli, "FAST", 0.001)
+    monkeypatch.setattr(demo_module, "_paced", lambda seed, pause: lambda: 64)
+    monkeypatch.setattr(demo_module, "FAST", 0.001)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def on_terminal(in_no_time: None, monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
     def run(*args: str) -> str:
         with redirect_stdout(Terminal()) as out:
-            assert cli.main(["demo", "--fast", *args]) == 0
+            assert command.main(["demo", "--fast", *args]) == 0
         return out.getvalue()
 
     return run
@@ -60,7 +62,7 @@ def demo(in_no_time: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
     """Runs the demo, and returns its exit status and what it printed."""
 
     def run(*args: str) -> tuple[int, str]:
-        return cli.main(["demo", "--fast", *args]), capsys.readouterr().out
+        return command.main(["demo", "--fast", *args]), capsys.readouterr().out
 
     return run
 
@@ -94,8 +96,10 @@ def without_times(out: str) -> str:
 def test_the_answer_is_whole_whatever_the_seed(demo, seed):
     status, out = demo("--seed", str(seed))
     assert status == 0
-    assert answer_in(out) == cli.ANSWER
-    assert f"byte for byte what was meant: {len(cli.ANSWER)} characters from 5 requests" in out
+    assert answer_in(out) == demo_module.ANSWER
+    assert (
+        f"byte for byte what was meant: {len(demo_module.ANSWER)} characters from 5 requests" in out
+    )
 
 
 def test_each_recovery_is_marked_on_a_line_of_its_own(demo):
@@ -128,10 +132,10 @@ def test_seeds_vary_the_voice(monkeypatch, demo):
         used.add(voice)
         return FaultServer(*args, voice=voice, **options)
 
-    monkeypatch.setattr(cli, "FaultServer", server)
+    monkeypatch.setattr(demo_module, "FaultServer", server)
     for seed in SEEDS:
         demo("--seed", str(seed))
-    assert used == set(cli.VOICES)
+    assert used == set(demo_module.VOICES)
 
 
 def test_an_answer_that_is_given_up_is_exit_status_1(monkeypatch, demo):
@@ -142,11 +146,11 @@ def test_an_answer_that_is_given_up_is_exit_status_1(monkeypatch, demo):
     assert "The answer is not whole" in out
     assert "APIStatusError" in out
     assert [row[2] for row in rows_in(out)] == KINDS[:3]
-    assert cli.ANSWER.startswith(answer_in(out).rstrip("\n"))
+    assert demo_module.ANSWER.startswith(answer_in(out).rstrip("\n"))
 
 
 def test_an_answer_that_is_never_begun_is_exit_status_1(monkeypatch, demo):
-    monkeypatch.setattr(cli, "_faults", lambda chance: [faults.status(401)])
+    monkeypatch.setattr(demo_module, "_faults", lambda chance: [faults.status(401)])
     status, out = demo()
     assert status == 1
     assert "0 characters arrived" in out
@@ -154,11 +158,13 @@ def test_an_answer_that_is_never_begun_is_exit_status_1(monkeypatch, demo):
 
 
 def test_an_answer_that_is_another_one_is_exit_status_1(monkeypatch, demo):
-    other = cli.ANSWER.replace("1858", "1859")
-    monkeypatch.setattr(cli, "FaultServer", lambda _, **options: FaultServer(other, **options))
+    other = demo_module.ANSWER.replace("1858", "1859")
+    monkeypatch.setattr(
+        demo_module, "FaultServer", lambda _, **options: FaultServer(other, **options)
+    )
     status, out = demo()
     assert status == 1
-    assert f"the first {cli.ANSWER.index('1858') + 3} are as meant" in out
+    assert f"the first {demo_module.ANSWER.index('1858') + 3} are as meant" in out
 
 
 def test_no_escape_codes_where_there_is_no_terminal(demo):
@@ -166,7 +172,7 @@ def test_no_escape_codes_where_there_is_no_terminal(demo):
 
 
 def test_a_terminal_has_colors_and_a_countdown_in_one_line(on_terminal, monkeypatch):
-    monkeypatch.setattr(cli, "FAST", 0.03)
+    monkeypatch.setattr(demo_module, "FAST", 0.03)
     shown = on_terminal()
     assert "\x1b[32mThe answer is whole" in shown
     assert re.search(r"⟲ overloaded, asking again in \d s *\x1b\[0m\r\x1b\[2;36m⟲", shown)
@@ -184,7 +190,7 @@ def test_no_escape_codes_for_who_does_not_want_them(on_terminal, monkeypatch, ho
 def test_an_output_that_cannot_say_it_all_does_not_stop_it(in_no_time):
     raw = io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(raw, encoding="ascii")):
-        assert cli.main(["demo", "--fast"]) == 0
+        assert command.main(["demo", "--fast"]) == 0
     assert b"? dropped after" in raw.getvalue()
 
 
@@ -212,14 +218,14 @@ def test_a_proxy_of_the_environment_is_left_alone(monkeypatch, demo):
 @pytest.mark.parametrize("args", [[], ["sing"], ["demo", "--seed", "many"]])
 def test_wrong_arguments_are_exit_status_2(args, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(args)
+        command.main(args)
     assert stopped.value.code == 2
     assert "usage: unbroken" in capsys.readouterr().err
 
 
 def test_it_knows_its_version(capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["--version"])
+        command.main(["--version"])
     assert stopped.value.code == 0
     assert re.fullmatch(r"\d+\.\d+.*\n", capsys.readouterr().out)
 

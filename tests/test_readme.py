@@ -13,8 +13,8 @@ import pytest
 import tenacity
 
 import unbroken
+from unbroken._cli.demo import ANSWER
 from unbroken._core.states import TRANSITIONS, Input, Phase
-from unbroken.cli import ANSWER
 from unbroken.testing import FaultServer, faults, voices
 
 if TYPE_CHECKING:

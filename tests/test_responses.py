@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unbroken import _responses
+from unbroken._doors import responses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -148,7 +148,7 @@ def test_a_spliced_response_is_read_like_any_other(name, reader, read, breaks):
     error = library.ReadError("gone") if breaks else None
     stream = type("Stream", (reader.body, getattr(library, reader.base)), {})(error)
     own = library.Response(200, stream=stream, request=request)
-    spliced = _responses.spliced_response(own, reader.body, error, {"added": 1})
+    spliced = responses.spliced_response(own, reader.body, error, {"added": 1})
     assert isinstance(spliced, library.Response)
     ours, theirs = observed(reader(spliced), read), observed(reader(own), read)
     if name == "httpx" and ours["closed"] == (True, 1):  # theirs stays open until it is read
@@ -162,7 +162,7 @@ def test_a_spliced_response_is_not_compressed_any_more(name):
     headers = {"content-encoding": "gzip", "content-length": "3", "request-id": "req_1"}
     request = library.Request("POST", "http://test/")
     own = library.Response(200, headers=headers, request=request, extensions={"one": 1})
-    spliced = _responses.spliced_response(own, Body, None, {"two": 2})
+    spliced = responses.spliced_response(own, Body, None, {"two": 2})
     assert dict(spliced.headers) == {"request-id": "req_1"}
     assert spliced.extensions == {"one": 1, "two": 2}
     assert spliced.read() == b"".join(CHUNKS)

@@ -1,4 +1,4 @@
-"""A Claude answer that reaches its end, whatever the network and the service do on the way.
+"""Claude responses that finish, even when the network or the API fails midway.
 
 import anthropic, unbroken
 
@@ -27,7 +27,7 @@ from unbroken._core.rules import Rule
 from unbroken._core.seam import SeamKind
 from unbroken._core.usage import Usage
 from unbroken._core.worst import WorstCase, worst_cases
-from unbroken._report import RecoveryReport, report
+from unbroken._doors.report import RecoveryReport, report
 from unbroken.errors import StreamInterrupted
 from unbroken.middleware import RecoveryMiddleware, wrap
 
@@ -66,6 +66,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version("unbroken")
-    if name in ("testing", "transport"):  # who does not use them does not pay for them
+    if name in ("testing", "transport"):  # imported on first use
         return _importlib.import_module(f"unbroken.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

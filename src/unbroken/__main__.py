@@ -2,7 +2,7 @@
 
 import sys
 
-from unbroken.cli import main
+from unbroken._cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,47 +1,14 @@
-"""What is raised when an answer could not be saved.
+"""What is raised when a call is given up.
 
 anthropic.APIError
 ├── anthropic.APIStatusError           an HTTP error, or an error event in the stream:
-│   └── RateLimitError, ...            the SDK's own, as without this library
+│   └── RateLimitError, ...            the SDK's own classes
 └── anthropic.APIConnectionError
-└── StreamInterrupted              the connection broke, or the stream was no stream
+└── StreamInterrupted              the connection broke, or the body was not an event stream
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import anthropic
-
-from unbroken._http import bare_request
-
-if TYPE_CHECKING:
-    from unbroken._report import RecoveryReport
+from unbroken._doors.interrupted import StreamInterrupted
 
 __all__ = ["StreamInterrupted"]
-
-
-class StreamInterrupted(anthropic.APIConnectionError):  # it reads as what happened
-    """The connection broke, and the answer could not be brought to its end.
-
-    It can be pickled and copied, and holds neither prompt nor key: its `request` has a method and a
-    URL, and nothing else. `__cause__` is what broke the connection.
-
-    Attributes:
-        report: What was tried, and the partial answer.
-    """
-
-    report: RecoveryReport
-
-    def __init__(self, message: str, *, report: RecoveryReport, method: str, url: str) -> None:
-        super().__init__(message=message, request=bare_request(method, url))
-        self.report = report
-        self._about = (message, method, url)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        message, method, url = self._about
-        return _rebuild, (message, self.report, method, url)
-
-
-def _rebuild(message: str, report: RecoveryReport, method: str, url: str) -> StreamInterrupted:
-    return StreamInterrupted(message, report=report, method=method, url=url)

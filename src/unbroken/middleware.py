@@ -1,8 +1,4 @@
-"""The SDK's door: a middleware for clients of the `anthropic` SDK, and `wrap()`, which adds it.
-
-It knows how to send a request through the SDK and how to hand back what the caller expects. What to
-send, when, and what to make of the answer is decided in `unbroken._core`.
-"""
+"""A middleware for clients of the `anthropic` SDK, and `wrap()`, which adds it to a client."""
 
 from __future__ import annotations
 
@@ -10,27 +6,32 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anthropic
 
-from unbroken import _sdk
 from unbroken._core.actions import GiveUp
+from unbroken._doors import sdk_facts
+from unbroken._doors.report import EXTENSION
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
+from unbroken._doors.setup import ClientState
 from unbroken._drive.body import AsyncBody, Body
-from unbroken._report import EXTENSION
-from unbroken._responses import spliced_response
-from unbroken._sdk_door import AsyncSdkDoor, SdkDoor, ask_of
-from unbroken._setup import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.aio import AsyncDriver
+    from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
 
 __all__ = ["RecoveryMiddleware", "wrap"]
 
 
 class _Client(Protocol):
-    """What the SDK's clients of all platforms have in common."""
+    """What the SDK's clients of all platforms share."""
 
     @property
     def middleware(self) -> Sequence[Any]: ...
@@ -43,33 +44,32 @@ ClientT = TypeVar("ClientT", bound=_Client)
 
 
 class RecoveryMiddleware(anthropic.Middleware):
-    """Saves the answers of the client whose middleware it is.
+    """Retries the calls of a client, and resumes its streams.
 
-    `wrap()` adds it to a client that exists; give it to the constructor where a library builds the
-    client. Switch the SDK's own retries off then (`max_retries=0`), or the two take turns.
+    `wrap()` adds it to an existing client. Where a library builds the client, pass it to the
+    constructor, and disable the SDK's own retries (`max_retries=0`): otherwise both retry.
 
     Args:
-        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
-            None.
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
-        on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
-            coroutine function. What it raises is logged, and goes no further.
+        policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+        tracer_provider: Creates the spans; the global provider if None.
+        meter_provider: Creates the metrics; the global provider if None.
+        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
+            coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
+            variable has an invalid value.
     """
 
     def __init__(
         self,
         policy: Policy | None = None,
         *,
-        tracer_provider: Any = None,
-        meter_provider: Any = None,
-        on_event: Callable[[Any], Any] | None = None,
-        clock: Any = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        on_event: Callable[[RecoveryEvent], object] | None = None,
+        clock: Clock | AsyncClock | None = None,
     ) -> None:
         self._state = ClientState(
             policy,
@@ -127,31 +127,30 @@ def wrap(
     client: ClientT,
     policy: Policy | None = None,
     *,
-    tracer_provider: Any = None,
-    meter_provider: Any = None,
-    on_event: Callable[[Any], Any] | None = None,
-    clock: Any = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    on_event: Callable[[RecoveryEvent], object] | None = None,
+    clock: Clock | AsyncClock | None = None,
 ) -> ClientT:
-    """Give a client answers that reach their end.
+    """Return a client that retries its calls and resumes its streams.
 
-    The result is a client of the same class, with one more middleware and with the SDK's own
-    retries off. It shares the connections of the given client, which stays as it is. Wrapping a
-    wrapped client replaces what it was wrapped with.
+    It is a client of the same class, with one more middleware, and with the SDK's own retries
+    disabled. It shares the connections of the given client, which is not changed. Wrapping a
+    wrapped client replaces its policy and its settings.
 
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
-        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
-            None.
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
-        on_event: Called with each `RecoveryEvent`, at the time; with an async client it may be a
-            coroutine function. What it raises is logged, and goes no further.
+        policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+        tracer_provider: Creates the spans; the global provider if None.
+        meter_provider: Creates the metrics; the global provider if None.
+        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
+            coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:
-        TypeError: If `client` is no client of the SDK.
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        TypeError: If `client` is not a client of the SDK.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
+            variable has an invalid value.
     """
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
@@ -165,4 +164,4 @@ def wrap(
         clock=clock,
     )
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
-    return cast("ClientT", _sdk.copy_with(client, [*others, recovery]))
+    return cast("ClientT", sdk_facts.copy_with(client, [*others, recovery]))

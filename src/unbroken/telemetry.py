@@ -114,128 +114,16 @@ are attributes of the record too (`extra=`), under these names:
 
 from __future__ import annotations
 
-import dataclasses
-import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from opentelemetry import metrics, trace
-
-from unbroken._core.attempts import Outcome
-from unbroken._core.events import Cancelled, Completed, GaveUp
-from unbroken._telemetry import names
-from unbroken._telemetry.facts import Endpoint
-from unbroken._telemetry.log import CallLog, logger
-from unbroken._telemetry.metrics import CallMetrics, Instruments, instruments
-from unbroken._telemetry.spans import CallSpans
+from unbroken._telemetry.calls import CallTelemetry, Telemetry
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from typing import TextIO
 
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Tracer, TracerProvider
-
-    from unbroken._core.events import RecoveryEvent
     from unbroken._telemetry.configure import Configuration
 
 __all__ = ["CallTelemetry", "Telemetry", "configure"]
-
-
-class _Listener(Protocol):
-    def notify(self, event: RecoveryEvent) -> None: ...
-
-
-class Telemetry:
-    """Makes the telemetry of all calls of a client.
-
-    Args:
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
-    """
-
-    def __init__(
-        self,
-        tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
-    ) -> None:
-        self._tracer = _tracer(tracer_provider)
-        self._instruments = _instruments(meter_provider)
-
-    def call(self, method: str, url: str) -> CallTelemetry:
-        """Begin the telemetry of a call, with the current context as its parent.
-
-        Args:
-            method: The HTTP method of the call.
-            url: The URL of the call.
-        """
-        endpoint = Endpoint.of(method, url)
-        spans = CallSpans(self._tracer, endpoint)
-        return CallTelemetry(spans, CallMetrics(self._instruments, endpoint), CallLog())
-
-
-class CallTelemetry:
-    """Tells the events of one call to its spans, its metrics and its log lines.
-
-    What goes wrong in one of them is logged at DEBUG, and never reaches the caller.
-
-    Args:
-        spans: The spans of the call.
-        others: What else is told.
-    """
-
-    _last: RecoveryEvent | None = None
-    _ended = False
-
-    def __init__(self, spans: CallSpans, *others: _Listener) -> None:
-        self._spans = spans
-        self._listeners: tuple[_Listener, ...] = (spans, *others)
-        # Reentrant: a log handler may close the stream that it is told about.
-        self._lock = threading.RLock()
-
-    def notify(self, event: RecoveryEvent) -> None:
-        """Take in an event; what comes after the last one is ignored."""
-        with self._lock:
-            if self._ended:
-                return
-            self._last = event
-            self._ended = isinstance(event, (Completed, GaveUp, Cancelled))
-            for listener in self._listeners:
-                try:
-                    listener.notify(event)
-                except Exception:  # noqa: BLE001  # no answer may be lost to its telemetry
-                    logger.debug("telemetry failed at %s", type(event).__name__, exc_info=True)
-
-    def sending(self) -> AbstractContextManager[None]:
-        """Make the attempt's span the current one, for as long as a request is being sent."""
-        return self._spans.sending()
-
-    def __del__(self) -> None:
-        # A stream dropped unread, or a task that was killed, may leave nobody to tell the end.
-        if self._last is not None and not self._ended:
-            self.notify(_abandoned(self._last))
-
-
-def _abandoned(last: RecoveryEvent) -> Cancelled:
-    attempt = last.attempt
-    if attempt.outcome is None:
-        attempt = dataclasses.replace(attempt, outcome=Outcome.CANCELLED)
-    return Cancelled(last.model, attempt, attempts=(attempt,), seconds=0.0)
-
-
-def _tracer(provider: TracerProvider | None) -> Tracer:
-    try:
-        return trace.get_tracer(names.SCOPE, tracer_provider=provider)
-    except Exception:  # noqa: BLE001  # the environment names a provider that is not there
-        logger.debug("there is no tracer, so there are no spans", exc_info=True)
-        return trace.NoOpTracer()
-
-
-def _instruments(provider: MeterProvider | None) -> Instruments:
-    try:
-        return instruments(provider)
-    except Exception:  # noqa: BLE001  # the environment names a provider that is not there
-        logger.debug("there is no meter, so there are no metrics", exc_info=True)
-        return Instruments(metrics.NoOpMeterProvider())
 
 
 def configure(*, console: TextIO | None = None) -> Configuration:

@@ -1,4 +1,4 @@
-"""The other door: transports for any client that is built on `httpx` or `httpx2`.
+"""Transports for any client that is built on `httpx` or `httpx2`.
 
     import httpx
     from unbroken.transport import RecoveryTransport
@@ -6,37 +6,37 @@
     client = httpx.Client(transport=RecoveryTransport(httpx.HTTPTransport()))
 
 Requests that create a message (a POST to `.../v1/messages`, to Bedrock's `/model/.../invoke` or
-`/invoke-with-response-stream`, or to a Claude model of Vertex AI) get the answers that `wrap()`
-gives, whole or streamed; all others go to the inner transport as they are.
+`/invoke-with-response-stream`, or to a Claude model of Vertex AI) are retried and resumed as by
+`wrap()`, streamed or not. All others are passed to the inner transport unchanged.
 
-A transport stands below authentication: later attempts are sent with the headers of the first. A
-body that is signed (AWS Signature Version 4) cannot be changed, so that a drop after the first text
-is passed on; `wrap()` has no such limit.
+A transport runs below authentication: later attempts are sent with the headers of the first. A
+signed body (AWS Signature Version 4) cannot be changed, so a drop after the first text is not
+resumed; `wrap()` has no such limit.
 
-What the caller gets of a call that was given up is what `httpx` gives: an error response is
-returned (with `x-should-retry: false`), a broken connection raises the transport's own exception
-(`ReadError`, `ConnectTimeout`, ...), a body that ended early raises `RemoteProtocolError`, a
-stalled one `ReadTimeout`; an HTTP error that ends a stream already begun comes as an `error` event.
+A call that was given up ends as it does in `httpx`: an error response is returned (with
+`x-should-retry: false`), a broken connection raises the transport's own exception (`ReadError`,
+`ConnectTimeout`, ...), a body that ended early raises `RemoteProtocolError`, a stalled one
+`ReadTimeout`. An HTTP error after the stream started is delivered as an `error` event.
 `unbroken.report()` takes the response or the exception.
 
-Streams whose timeouts are the library's default or that of the `anthropic` SDK wait
-`Policy.idle_timeout` for the next byte; other timeouts are taken as they are.
+Streams with the default timeouts of the library or of the `anthropic` SDK wait
+`Policy.idle_timeout` for the next byte. Other timeouts are respected.
 
-A client of the SDK (or another one that retries) on top of this retries lost connections anew: set
-`max_retries=0` there.
+Set `max_retries=0` on a client that retries by itself, such as one of the SDK: otherwise it retries
+lost connections again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from unbroken import _http
 from unbroken._core.actions import GiveUp
+from unbroken._doors import http
+from unbroken._doors.report import EXTENSION
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.setup import ClientState
+from unbroken._doors.transport import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 from unbroken._drive.body import AsyncBody, Body
-from unbroken._report import EXTENSION
-from unbroken._responses import spliced_response
-from unbroken._setup import ClientState
-from unbroken._transport_door import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,19 +44,23 @@ if TYPE_CHECKING:
 
     import httpx
     import httpx2
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
 
+    from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.aio import AsyncDriver
+    from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
 
     class _SyncBase(httpx.BaseTransport, httpx2.BaseTransport):
-        """What a type checker is to take it for."""
+        """The base class, for type checkers."""
 
         def handle_request(self, request: Any) -> Any: ...
 
     class _AsyncBase(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
-        """What a type checker is to take it for."""
+        """The base class, for type checkers."""
 
         async def handle_async_request(self, request: Any) -> Any: ...
 
@@ -67,15 +71,15 @@ __all__ = ["AsyncRecoveryTransport", "RecoveryTransport"]
 
 
 class _Recovering:
-    """What both transports are set up with."""
+    """The settings of both transports."""
 
     _base: str
 
     def __new__(cls, inner: Any, *_: Any, **__: Any) -> Self:
-        base = getattr(_http.library_of(inner), cls._base)
+        base = getattr(http.library_of(inner), cls._base)
         if not isinstance(inner, base):
             raise TypeError(f"inner must be an {cls._base}, not {type(inner).__name__}")
-        made: Self = object.__new__(_http.joined_class(cls, base))
+        made: Self = object.__new__(http.joined_class(cls, base))
         return made
 
     def __init__(
@@ -83,10 +87,10 @@ class _Recovering:
         inner: Any,
         policy: Policy | None = None,
         *,
-        tracer_provider: Any = None,
-        meter_provider: Any = None,
-        on_event: Callable[[Any], Any] | None = None,
-        clock: Any = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        on_event: Callable[[RecoveryEvent], object] | None = None,
+        clock: Clock | AsyncClock | None = None,
     ) -> None:
         self._inner = inner
         self._state = ClientState(
@@ -99,24 +103,23 @@ class _Recovering:
 
 
 class RecoveryTransport(_Recovering, _SyncBase):
-    """A transport that gives messages their end, for `httpx.Client` and `httpx2.Client`.
+    """A transport that retries and resumes, for `httpx.Client` and `httpx2.Client`.
 
     It is an `httpx.BaseTransport` or an `httpx2.BaseTransport`, as the inner transport is.
 
     Args:
         inner: The transport that sends, such as `httpx.HTTPTransport()`.
-        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
-            None.
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
-        on_event: Called with each `RecoveryEvent`, at the time. What it raises is logged, and goes
-            no further.
+        policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+        tracer_provider: Creates the spans; the global provider if None.
+        meter_provider: Creates the metrics; the global provider if None.
+        on_event: Called with each `RecoveryEvent` as it happens. Exceptions that it raises are
+            logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:
-        TypeError: If `inner` is no sync transport of httpx or httpx2.
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        TypeError: If `inner` is not a sync transport of httpx or httpx2.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
+            variable has an invalid value.
     """
 
     _base = "BaseTransport"
@@ -156,25 +159,24 @@ class RecoveryTransport(_Recovering, _SyncBase):
 
 
 class AsyncRecoveryTransport(_Recovering, _AsyncBase):
-    """A transport that gives messages their end, for the async clients of httpx and httpx2.
+    """A transport that retries and resumes, for the async clients of httpx and httpx2.
 
     It is an `httpx.AsyncBaseTransport` or an `httpx2.AsyncBaseTransport`, as the inner transport
     is.
 
     Args:
         inner: The transport that sends, such as `httpx.AsyncHTTPTransport()`.
-        policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is
-            None.
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
-        on_event: Called with each `RecoveryEvent`, at the time; it may be a coroutine function.
-            What it raises is logged, and goes no further.
+        policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+        tracer_provider: Creates the spans; the global provider if None.
+        meter_provider: Creates the metrics; the global provider if None.
+        on_event: Called with each `RecoveryEvent` as it happens; it may be a coroutine function.
+            Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:
-        TypeError: If `inner` is no async transport of httpx or httpx2.
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        TypeError: If `inner` is not an async transport of httpx or httpx2.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
+            variable has an invalid value.
     """
 
     _base = "AsyncBaseTransport"

@@ -13,7 +13,7 @@ from tests.core.service import Service, read_message, request
 from unbroken._core.actions import AskBudget, Finish, GiveUp, Send, Sleep
 from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery
@@ -67,7 +67,7 @@ TROUBLES = {
     "drop": Trouble(K.DROPPED, AT_ONCE, opens=True),
     "stall": Trouble(K.STALLED, AT_ONCE, opens=True, is_silent=True),
     "hang before headers": Trouble(K.STALLED, AT_ONCE, is_silent=True),
-    "408": Trouble(K.TIMED_OUT, AT_ONCE),
+    "408": Trouble(K.REQUEST_TIMEOUT, AT_ONCE),
     "429": Trouble(K.RATE_LIMITED, (5, 10, 20)),
     "429, retry-after 1": Trouble(K.RATE_LIMITED, (1,), retry_after=1),
     "429, retry-after 7": Trouble(K.RATE_LIMITED, (7,), retry_after=7),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unbroken._core.actions import READ, Send, Sleep
 from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery

@@ -48,7 +48,7 @@ def exponential(kind: FailureKind) -> list[Any]:
         row(K.RATE_LIMITED, 50, 20, 24),
         row(K.OVERLOADED, 1, 30, 60),
         row(K.OVERLOADED, 7, 30, 60),
-        *at_once_then_slower(K.TIMED_OUT),
+        *at_once_then_slower(K.REQUEST_TIMEOUT),
         *exponential(K.SERVER_ERROR),
         *exponential(K.UNREACHABLE),
         *at_once_then_slower(K.DROPPED),

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbroken._core.blocks import Block
+from unbroken._core.stream.blocks import Block
 
 DELTAS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(lambda text: {"type": "text_delta", "text": text}, st.text(max_size=9)),

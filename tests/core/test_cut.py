@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-
 from unbroken._core.cut import Parts, cut_for_prefill, cut_for_user_turn
 from unbroken._core.overlap import PROOF, fold
 

@@ -9,7 +9,7 @@ import pytest
 from tests.core.service import AT_ONCE, Service, read_message, request
 
 from unbroken._core.bounds import Reason
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase

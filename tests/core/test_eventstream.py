@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.aws_frames import chunk, exception, frame
 
-from unbroken._core.eventstream import EventStream
-from unbroken._core.frames import MAX_FRAME, Event, FrameError, to_json
+from unbroken._core.framing.eventstream import EventStream
+from unbroken._core.framing.frames import MAX_FRAME, Event, FrameError, to_json
 
 DELTA = {
     "type": "content_block_delta",

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unbroken._core.blocks import Block
-from unbroken._core.fast_lane import DeltaRun, FastLane, Track
-from unbroken._core.frames import ServerSentEvents
-from unbroken._core.held import Held
+from unbroken._core.framing.frames import ServerSentEvents
+from unbroken._core.stream.blocks import Block
+from unbroken._core.stream.fast_lane import DeltaRun, FastLane, Track
+from unbroken._core.stream.held import Held
 
 SSE = ServerSentEvents()
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -44,9 +44,10 @@ def begun(frame: bytes) -> tuple[DeltaRun, Block] | None:
 
 
 def parsed(frame: bytes) -> Any:
+    data = json.loads(frame.split(b"data: ", 1)[1])
     event = SSE.decode(frame)
-    assert event is not None
-    return event.data
+    assert event == ("content_block_delta", data, frame)
+    return data
 
 
 @given(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unbroken._core import frames
-from unbroken._core.frames import FrameError, ServerSentEvents, from_json, to_json
+from unbroken._core.framing import frames
+from unbroken._core.framing.frames import FrameError, ServerSentEvents, from_json, to_json
 
 if TYPE_CHECKING:
-    from unbroken._core.frames import Event
+    from unbroken._core.framing.frames import Event
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.service import AT_ONCE, Service, request
 
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from unbroken._core.overlap import PROOF, Known, after_preamble, fold, starts, unfold
 
 STORY = "Once upon a time there was a fox. It was quick, and it knew the wood well."

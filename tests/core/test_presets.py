@@ -58,7 +58,7 @@ def longest(policy: Policy, kind: FailureKind) -> list[float]:
         (Policy.interactive(20), K.UNREACHABLE, [1, 2, 4, 4, 4, 4, 4]),
         (Policy.interactive(20), K.DROPPED, [0, 1, 2, 4, 4, 4, 4]),
         (Policy.interactive(20), K.STALLED, [0, 1, 2, 4, 4, 4, 4]),
-        (Policy.interactive(20), K.TIMED_OUT, [0, 1, 2, 4, 4, 4, 4]),
+        (Policy.interactive(20), K.REQUEST_TIMEOUT, [0, 1, 2, 4, 4, 4, 4]),
         (Policy.interactive(2), K.DROPPED, [0, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4]),
         (Policy.interactive(3000), K.RATE_LIMITED, [5, 10, 20, 40, 60, 60, 60]),
         (Policy.batch(), K.RATE_LIMITED, [5, 10, 20, 40, 80, 160, 300]),

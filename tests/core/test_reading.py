@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.service import Service, read_message, request
 
-from unbroken._core import held as held_module
-from unbroken._core.blocks import Handling, handling
-from unbroken._core.frames import FrameError, ServerSentEvents
+from unbroken._core.framing.frames import FrameError, ServerSentEvents
 from unbroken._core.ledger import Ledger
-from unbroken._core.message import Message
-from unbroken._core.reading import Reading
 from unbroken._core.resume import PlanMode
 from unbroken._core.seam import ExactSeam, Expected, FreeSeam
+from unbroken._core.stream import held as held_module
+from unbroken._core.stream.blocks import Handling, handling
+from unbroken._core.stream.message import Message
+from unbroken._core.stream.reading import Reading
 from unbroken.testing import Answer, answers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from unbroken._core.blocks import Block
+    from unbroken._core.stream.blocks import Block
 
 SSE = ServerSentEvents()
 

@@ -15,7 +15,7 @@ from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.bounds import Reason
 from unbroken._core.events import AttemptFailed, AttemptStarted, Completed, Resumed, Waiting
 from unbroken._core.failures import FailureKind
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
 from unbroken._core.recovery import Recovery
@@ -478,7 +478,7 @@ def test_a_refused_prefill_is_learned_and_masks_nothing() -> None:
 def test_a_model_that_takes_another_word_is_asked_again_from_the_exact_place() -> None:
     asked_for: list[str] = []
 
-    def voice(asked: voices.Continuation) -> str:
+    def voice(asked: voices.Cue) -> str:
         asked_for.append(asked.partial)
         return " other words" if len(asked_for) == 1 else asked.remaining
 

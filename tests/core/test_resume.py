@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tests.core.service import NEWEST, PREFILLS, Service, request
 
-from unbroken._core.blocks import Block
 from unbroken._core.bounds import Reason
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
 from unbroken._core.resume import END_TURN, MARKS, Delivered, Plan, PlanMode, resume
 from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.stream.blocks import Block
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 AUTO = Continuation()

@@ -85,7 +85,7 @@ def told(answer: str, text: str, voice: Voice) -> str:
     """What the model says to go on with an answer, of which the text was delivered."""
     parts = cut_for_user_turn(text)
     prompt = PROMPT.replace("{mark}", MARK).replace("{anchor}", parts.anchor)
-    return voice(voices.Continuation(answer, len(parts.sent), prompt))
+    return voice(voices.Cue(answer, len(parts.sent), prompt))
 
 
 # An exact seam

@@ -32,7 +32,7 @@ def test_a_broken_connection_surfaces_as_an_error_that_callers_catch_already(int
     assert issubclass(unbroken.StreamInterrupted, anthropic.APIConnectionError)
     assert type(interrupted.__cause__).__name__ == "ReadError"
     assert interrupted.report.partial.content[0].text == ANSWER[:30]
-    assert "max_fruitless" in interrupted.report.reason
+    assert "max_fruitless" in interrupted.report.explanation
     assert unbroken.report(interrupted) is interrupted.report
 
 
@@ -92,7 +92,7 @@ def test_the_deadline_ends_a_call_in_the_middle_of_its_answer(serve, connect, fa
     server = serve(faults=[fault])
     with pytest.raises(unbroken.StreamInterrupted) as raised:
         read(connect(server, Policy(deadline=0.4), clock=None))
-    assert "deadline" in raised.value.report.reason
+    assert "deadline" in raised.value.report.explanation
     assert server.wait_idle()
     assert len(server.requests) == 1
 

@@ -38,7 +38,7 @@ HTTP_ERRORS = {
     "503": ([faults.status(503)], [(1, 1.2)]),
     "504": ([faults.status(504)], [(1, 1.2)]),
     "a proxy's page": ([faults.html()], [(0, 0)]),
-    "no answer at all": ([faults.refuse(), faults.refuse()], [(0, 0), (1, 1)]),
+    "no answer at all": ([faults.disconnect(), faults.disconnect()], [(0, 0), (1, 1)]),
     "reset before the answer": ([faults.reset_before()], [(0, 0)]),
     "each kind has its own row": (
         [faults.status(429), faults.status(500), faults.status(429)],
@@ -205,7 +205,7 @@ def test_a_budget_is_shared_by_the_calls_of_a_client(serve, connect):
     read(client)
     with pytest.raises(anthropic.InternalServerError) as raised:
         read(client)
-    assert "RetryBudget" in unbroken.report(raised.value).reason
+    assert "RetryBudget" in unbroken.report(raised.value).explanation
 
 
 def test_override_changes_the_policy_of_the_calls_inside(serve, connect):
@@ -230,4 +230,4 @@ def test_a_call_ends_before_a_wait_that_would_pass_the_deadline(serve, connect, 
     with pytest.raises(anthropic.APIStatusError) as raised:
         read(client)
     assert clock.waits == []
-    assert "deadline" in unbroken.report(raised.value).reason
+    assert "deadline" in unbroken.report(raised.value).explanation

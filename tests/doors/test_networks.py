@@ -14,13 +14,13 @@ from tests.gateways.proxy import Proxy
 from tests.transport.callers import DROPS
 
 import unbroken
-from unbroken import _http
+from unbroken._doors import http
 from unbroken.testing import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-LIBRARY = _http.library_of(anthropic.DefaultHttpxClient)
+LIBRARY = http.library_of(anthropic.DefaultHttpxClient)
 
 
 @dataclass

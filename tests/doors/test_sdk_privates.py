@@ -1,4 +1,4 @@
-"""What `unbroken._sdk` and `unbroken._http` take for granted of the SDK, fact by fact.
+"""What `sdk_facts` and `http` of `unbroken._doors` take for granted of the SDK, fact by fact.
 
 A test that fails here says which fact a new version of the SDK has changed.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
-from unbroken import _http, _sdk
+from unbroken._doors import http, sdk_facts
 from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_the_client_is_in_the_closure_of_call_next(server):
     probe = Probe()
     with client_for(server, probe) as client:
         ask(client)
-        assert _sdk.client_of(probe.call_next) is client
+        assert sdk_facts.client_of(probe.call_next) is client
 
 
 def test_the_async_client_is_in_the_closure_of_call_next(server):
@@ -77,7 +77,7 @@ def test_the_async_client_is_in_the_closure_of_call_next(server):
             base_url=server.url, api_key="test", middleware=[probe]
         ) as client:
             await ask(client)
-            assert _sdk.client_of(probe.call_next) is client
+            assert sdk_facts.client_of(probe.call_next) is client
 
     asyncio.run(run())
 
@@ -96,7 +96,7 @@ def test_a_client_makes_its_typed_errors(server):
     def handle(request: Any, call_next: Any) -> Any:
         response = call_next(request)
         response.http_response.read()
-        found.append(_sdk.status_error(_sdk.client_of(call_next), response.http_response))
+        found.append(sdk_facts.status_error(sdk_facts.client_of(call_next), response.http_response))
         return response
 
     with client_for(server, Probe(handle)) as client, pytest.raises(anthropic.APIStatusError) as e:
@@ -118,27 +118,27 @@ def test_the_body_is_in_the_options(server):
     probe = probed(server, extra_body={"metadata": {"user_id": "x"}})
     assert hasattr(probe.request.options, "json_data")
     assert hasattr(probe.request.options, "extra_json")
-    assert _sdk.body_of(probe.request) == server.requests[0].body
+    assert sdk_facts.body_of(probe.request) == server.requests[0].body
 
 
 def test_what_is_put_into_the_options_is_sent(server):
     body = {"model": "claude-opus-5-5", "max_tokens": 9, "messages": MESSAGES}
 
     def handle(request: Any, call_next: Any) -> Any:
-        return call_next(_sdk.next_request(request, body, 3, anthropic.Timeout(11.0)))
+        return call_next(sdk_facts.next_request(request, body, 3, anthropic.Timeout(11.0)))
 
     probe = probed(server, handle, extra_body={"max_tokens": 55})
     assert server.requests[0].body == body
     assert server.requests[0].headers["x-stainless-retry-count"] == "2"
     assert server.requests[0].headers["x-stainless-read-timeout"] == "11.0"
-    assert _sdk.body_of(probe.request)["max_tokens"] == 55
+    assert sdk_facts.body_of(probe.request)["max_tokens"] == 55
     assert probe.request.retries_taken == 0
 
 
 def test_a_body_is_not_copied(server):
     body = {"model": "claude-opus-5-5", "max_tokens": 9, "messages": MESSAGES}
     probe = probed(server)
-    assert _sdk.next_request(probe.request, body, 1, None).options.json_data is body
+    assert sdk_facts.next_request(probe.request, body, 1, None).options.json_data is body
 
 
 def test_call_next_may_be_called_again(server):
@@ -156,13 +156,13 @@ def test_the_beta_api_is_told(server, through):
     with client_for(server, probe) as client:
         messages = client.messages if through == "messages" else client.beta.messages
         messages.create(model="claude-opus-5-5", max_tokens=9, messages=MESSAGES)
-    assert _sdk.is_message_call(probe.request)
-    assert _sdk.is_beta(probe.request) is (through != "messages")
+    assert sdk_facts.is_message_call(probe.request)
+    assert sdk_facts.is_beta(probe.request) is (through != "messages")
 
 
 def test_headers_are_those_of_the_caller(server):
     probe = probed(server, extra_headers={"Anthropic-Beta": "a,b"})
-    assert _sdk.headers_of(probe.request)["anthropic-beta"] == "a,b"
+    assert sdk_facts.headers_of(probe.request)["anthropic-beta"] == "a,b"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_timeouts_tell_who_set_them(server, of_client, of_call, expected):
     probe = Probe()
     with client_for(server, probe, **of_client) as client:
         ask(client, stream=True, **of_call).close()
-        timeout, is_set = _sdk.timeout_of(probe.request, client)
+        timeout, is_set = sdk_facts.timeout_of(probe.request, client)
         assert (timeout.read, is_set) == expected
 
 
@@ -185,18 +185,18 @@ def test_retries_are_counted(server):
     probe = Probe()
     with client_for(server, probe, max_retries=1) as client:
         ask(client)
-        assert _sdk.retries_remain(probe.request, client)
+        assert sdk_facts.retries_remain(probe.request, client)
     with client_for(server, probe) as client:
         ask(client)
-        assert not _sdk.retries_remain(probe.request, client)
+        assert not sdk_facts.retries_remain(probe.request, client)
 
 
 def test_a_response_can_be_replaced(server):
     def handle(request: Any, call_next: Any) -> Any:
-        client = _sdk.client_of(call_next)
+        client = sdk_facts.client_of(call_next)
         http = call_next(request).http_response
         http.read()
-        return _sdk.api_response(request, client, http, is_async=False)
+        return sdk_facts.api_response(request, client, http, is_async=False)
 
     with client_for(server, Probe(handle)) as client:
         assert ask(client).content[0].text
@@ -214,7 +214,9 @@ def test_the_http_response_of_a_response_can_be_set(server):
 
 
 def test_messages_are_constructed_unfinished():
-    message = _sdk.message_of({"id": "x", "content": [{"type": "text", "text": "y"}]}, beta=False)
+    message = sdk_facts.message_of(
+        {"id": "x", "content": [{"type": "text", "text": "y"}]}, beta=False
+    )
     assert message.content[0].text == "y"
 
 
@@ -224,17 +226,17 @@ def test_copies_of_a_bedrock_client_take_a_profile():
 
 
 def test_the_sdk_stands_on_a_library_that_has_what_is_used():
-    library = _http.library_of(anthropic.DefaultHttpxClient)
+    library = http.library_of(anthropic.DefaultHttpxClient)
     others = {"ConnectionRefusedError", "gaierror", "H2Error", "TimeoutError", "OSError"}
-    assert [name for name in _http._KINDS if not hasattr(library, name)] == [
-        name for name in _http._KINDS if name in others
+    assert [name for name in http._KINDS if not hasattr(library, name)] == [
+        name for name in http._KINDS if name in others
     ]
     for name in ("Response", "Request", "SyncByteStream", "AsyncByteStream", "StreamClosed"):
         assert hasattr(library, name)
 
 
 def test_a_default_client_tells_its_timeouts_and_encodings():
-    library = _http.library_of(anthropic.DefaultHttpxClient)
+    library = http.library_of(anthropic.DefaultHttpxClient)
     with library.Client(transport=library.MockTransport(None)) as client:
         assert client.timeout.as_dict() == {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
         assert "gzip" in client.headers["accept-encoding"]

@@ -39,7 +39,7 @@ def test_an_answer_that_continues_a_thread_is_not(serve, connect, chars):
         stream.get_final_message()
     assert len(server.requests) == 2
     report = raised.value.report
-    assert "thread" in report.reason
+    assert "thread" in report.explanation
     assert chars == 0 or report.partial.content[0].text == ANSWER[:chars]
 
 

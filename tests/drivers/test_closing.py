@@ -12,7 +12,7 @@ from unbroken._core.actions import READ, GiveUp
 from unbroken._core.bounds import Reason
 from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.frames import ServerSentEvents
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from unbroken import (
-    _door,
-    _observers,
-    _sdk_door,
-    _transport_door,
-    middleware,
-    transport,
-)
+from unbroken import middleware, transport
+from unbroken._doors import observers, sdk, upstream
+from unbroken._doors import transport as transport_door
 from unbroken._drive import aio, body, clock, ports, sync
 
 # How `aio` names what `sync` names otherwise, besides the `Async` at the beginning of a name.
@@ -123,9 +118,9 @@ def _differences(
         pytest.param(ports, ports, "AsyncDoor", set(), id="door"),
         pytest.param(ports, ports, "AsyncUpstream", set(), id="upstream"),
         pytest.param(ports, ports, "AsyncBudget", set(), id="budget"),
-        pytest.param(_sdk_door, _sdk_door, "AsyncSdkDoor", set(), id="door of the SDK"),
+        pytest.param(sdk, sdk, "AsyncSdkDoor", set(), id="door of the SDK"),
         pytest.param(
-            _transport_door, _transport_door, "AsyncTransportDoor", set(), id="door of a transport"
+            transport_door, transport_door, "AsyncTransportDoor", set(), id="door of a transport"
         ),
         pytest.param(transport, transport, "AsyncRecoveryTransport", set(), id="transport"),
         pytest.param(clock, clock, "AsyncClock", set(), id="clock"),
@@ -140,9 +135,9 @@ def test_threads_and_tasks_get_the_same(left, right, name, only_async):
     ("module", "name", "only_async", "unlike"),
     [
         # A thread that reads is woken by its socket, a task by its generator.
-        pytest.param(_door, "AsyncHttpUpstream", set(), {"close", "abort"}, id="upstream"),
+        pytest.param(upstream, "AsyncHttpUpstream", set(), {"close", "abort"}, id="upstream"),
         # Coroutine functions are awaited.
-        pytest.param(_observers, "AsyncCallObserver", {"notify_now"}, {"notify"}, id="observer"),
+        pytest.param(observers, "AsyncCallObserver", {"notify_now"}, {"notify"}, id="observer"),
     ],
 )
 def test_what_must_be_unlike_is_known(module, name, only_async, unlike):

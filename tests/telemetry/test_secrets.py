@@ -51,7 +51,7 @@ FAULTS = {
     "rejected": faults.status(400, message=MESSAGE),
     "html": faults.html(),
     "html error": faults.html(502),
-    "refuse": faults.refuse(),
+    "disconnect": faults.disconnect(),
     "reset before": faults.reset_before(),
     "reset": faults.reset(after_chars=60),
     "reset in thinking": faults.reset(after_chars=20),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.testing.helpers import NEWEST, Api, assistant, deltas, user
 
-from unbroken.testing import Answer, Continuation, answers, faults, voices
+from unbroken.testing import Answer, Cue, answers, faults, voices
 
 STORY = (
     "Once upon a time there was a fox. It was quick.\n"
@@ -117,14 +117,14 @@ def test_seeded_voices_are_the_same_each_time(cut):
 
 
 def test_a_voice_is_any_function(cut):
-    asked: list[Continuation] = []
+    asked: list[Cue] = []
 
     def voice(continuation):
         asked.append(continuation)
         return "..." + continuation.remaining
 
     assert go_on(cut(voice=voice), PARTIAL) == "..." + STORY[CUT:]
-    assert asked == [Continuation(STORY, CUT, "Please go on.")]
+    assert asked == [Cue(STORY, CUT, "Please go on.")]
     assert (asked[0].partial, asked[0].remaining) == (PARTIAL, STORY[CUT:])
 
 

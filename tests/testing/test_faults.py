@@ -189,7 +189,7 @@ def test_slow(serve):
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(faults.refuse(), httpx.RemoteProtocolError), (faults.reset_before(), httpx.ReadError)],
+    [(faults.disconnect(), httpx.RemoteProtocolError), (faults.reset_before(), httpx.ReadError)],
 )
 def test_no_response(serve, fault, error):
     api = serve(TEXT, faults=[fault])

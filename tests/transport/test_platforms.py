@@ -10,7 +10,7 @@ from tests.doors.platforms import Drop, Platform
 from tests.transport.callers import AT_ONCE, STORY
 
 import unbroken
-from unbroken._core.eventstream import EventStream
+from unbroken._core.framing.eventstream import EventStream
 
 MODELS = {"claude-opus-4-6": "user", "claude-haiku-4-5": "assistant"}
 

@@ -161,7 +161,7 @@ def test_an_error_response_is_returned(caller, server):
     assert response.headers["x-should-retry"] == "false"
     report = unbroken.report(response)
     assert [attempt.status for attempt in report.attempts] == [529] * 4
-    assert "max_fruitless" in str(report.reason)
+    assert "max_fruitless" in str(report.explanation)
 
 
 def test_a_refusal_is_returned_at_once(caller, server):
@@ -202,7 +202,7 @@ def test_a_broken_stream_raises_what_the_library_raises(caller, server, fault, n
     report = unbroken.report(read.error)
     assert report.partial is not None
     assert report.partial.content[0].text == read.text
-    assert "Continuation(mode='off')" in str(report.reason)
+    assert "Continuation(mode='off')" in str(report.explanation)
     assert len(server.requests) == 1
 
 

@@ -1,4 +1,4 @@
-"""What is known of each attempt: the rows of a report, and what spans and metrics are made of."""
+"""The record of an attempt, for reports, spans and metrics."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class AttemptKind(StrEnum):
     RETRY = "retry"
     """The caller's request again."""
     CONTINUATION = "continuation"
-    """The rest of an answer, of which a part was delivered."""
+    """The rest of an answer that was delivered in part."""
 
 
 class Outcome(StrEnum):
     """How an attempt ended."""
 
     COMPLETE = "complete"
-    """The answer came to its end."""
+    """The answer is complete."""
     FAILED = "failed"
-    """No answer began: no connection, an HTTP error, or an attempt that brought no answer."""
+    """No answer started: no connection, an HTTP error, or a response without an event."""
     INTERRUPTED = "interrupted"
-    """An answer began and broke off."""
+    """An answer started and broke off."""
     CANCELLED = "cancelled"
     """The caller closed the stream, or cancelled the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request and what came of it.
+    """One request and its result.
 
     Attributes:
         number: Its number in the call, from 1.
@@ -49,12 +49,12 @@ class Attempt:
         failure: Why it failed or was interrupted.
         status: The HTTP status of its response, if there was one.
         request_id: The `request-id` header of its response, if there was one.
-        begun: Seconds from the beginning of the call to its own.
-        waited: Seconds between the failure before it and this attempt, by the policy.
+        begun: Seconds from the start of the call to its own start.
+        waited: Seconds that the policy made it wait after the failure before it.
         received_chars: Characters of content that it brought: text, thinking, tool input.
-        usage: The tokens it was billed, as far as they are known.
-        first_event: Seconds from its beginning to the first event that was no ping.
-        seconds: Seconds from its beginning to its end.
+        usage: The tokens it was billed, as far as known.
+        first_event: Seconds from its start to its first event other than a ping.
+        seconds: Seconds from its start to its end.
         seam: What proved where its text joins the text before it; None if there was none to join.
     """
 

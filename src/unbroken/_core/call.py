@@ -65,12 +65,12 @@ class LostCall:
 
 
 class Call:
-    """The attempts of one call.
+    """The attempts, failures and events of one call.
 
     Args:
         policy: The policy of the call.
         model: The model that the request names, if it names one.
-        now: Monotonic seconds at which the call begins.
+        now: Monotonic seconds at which the call starts.
     """
 
     def __init__(self, policy: Policy, model: str | None, now: float) -> None:
@@ -93,7 +93,7 @@ class Call:
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
         self.begun = now
-        """Monotonic seconds at which the call began."""
+        """Monotonic seconds at which the call started."""
         self._attempt_begun = now
 
     @property
@@ -112,7 +112,7 @@ class Call:
 
     @property
     def attempt(self) -> Attempt:
-        """The attempt under way, or the last one."""
+        """The current attempt, or the last one."""
         return self.attempts[-1]
 
     def begin(self, kind: AttemptKind, now: float) -> None:
@@ -125,26 +125,26 @@ class Call:
         self.emit(AttemptStarted)
 
     def stream_opened(self) -> None:
-        """A response began that is a stream."""
+        """The response is a stream."""
         self.phase = after(self.phase, Input.STREAM_OPENED)
 
     def note(self, **known: Any) -> None:
-        """Write down what is now known of the attempt."""
+        """Record what is now known of the attempt."""
         self._note(-1, **known)
 
     def note_first_event(self, now: float) -> None:
-        """The first event that is no ping came."""
+        """The first event other than a ping came."""
         self.note(first_event=now - self._attempt_begun)
 
     def bill(self, number: int, usage: Usage | None) -> None:
-        """Write down what an attempt was billed."""
+        """Record what an attempt was billed."""
         self._note(number - 1, usage=usage)
 
     def _note(self, at: int, **known: Any) -> None:
         self.attempts[at] = dataclasses.replace(self.attempts[at], **known)
 
     def progress(self, now: float) -> float:
-        """The caller got something new: seconds since that was last so."""
+        """The caller got new content: return the seconds since it last did."""
         # An exception holds stack frames, and those hold what was sent.
         self.outage_cause = self.last_failure = None
         self.delivered = True
@@ -190,7 +190,7 @@ class Call:
         self.emit(Waiting, seconds=self.wait)
 
     def complete_short(self, failed: FailedAttempt, now: float) -> None:
-        """The attempt broke off, and what it had brought is the whole answer."""
+        """The attempt broke off, and what was delivered is the whole answer."""
         self._end_attempt(failed, now)
         self._complete(Input.FINISHED, now)
 
@@ -206,7 +206,7 @@ class Call:
         }
 
     def succeeded(self, now: float) -> None:
-        """The attempt brought the answer to its end."""
+        """The answer is complete."""
         usage = self.attempt.usage or self._answer.get("usage")
         self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun, usage=usage)
         happened = Input.FINISHED if self.phase is Phase.READING else Input.ANSWERED

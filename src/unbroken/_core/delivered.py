@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.blocks import Block, Handling
 from unbroken._core.seam.quote import strip_trailing
+from unbroken._core.stream.blocks import Block, Handling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
-"""What happens in a call, as it happens: spans, metrics, log and `on_event` are fed from this.
+"""The events of a call. Spans, metrics, log lines and `on_event` are made from them.
 
-None of these holds a word of the prompt or the answer, a key, or a header's value.
+They contain no prompt, no answer, no key and no header value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RecoveryEvent:
 
     Attributes:
         model: The model that the request names, if it names one.
-        attempt: The attempt that it is about, as far as it has come.
+        attempt: The attempt that it is about, as known at the time.
     """
 
     model: str | None
@@ -46,7 +46,7 @@ class AttemptStarted(RecoveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(RecoveryEvent):
-    """An attempt failed, or its answer broke off.
+    """An attempt failed, or its stream broke off.
 
     Attributes:
         failure: Why.
@@ -57,7 +57,7 @@ class AttemptFailed(RecoveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(RecoveryEvent):
-    """The next attempt comes after a wait.
+    """The next attempt follows after a wait.
 
     Attributes:
         seconds: How long the wait is; 0 for none.
@@ -68,11 +68,11 @@ class Waiting(RecoveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class Resumed(RecoveryEvent):
-    """The caller gets something new again, after a failure.
+    """The caller gets new content again, after a failure.
 
     Attributes:
-        kept_chars: Characters that the caller had by then and did not have to get again.
-        outage: Seconds since the caller last got something new; at first: since the call began.
+        kept_chars: Characters of text that the caller had already.
+        outage: Seconds since the caller last got new content, or since the call started.
     """
 
     kept_chars: int
@@ -81,7 +81,7 @@ class Resumed(RecoveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class Completed(RecoveryEvent):
-    """The call came to its end.
+    """The call is complete.
 
     Attributes:
         attempts: All its attempts.
@@ -89,7 +89,7 @@ class Completed(RecoveryEvent):
         message_id: The id of the message that the caller got, if it is a message.
         served_by: The model that the message names.
         stop_reason: Why the model stopped.
-        usage: The tokens of the one message, as the caller is told them.
+        usage: The tokens of the message, as in its last `message_delta`.
     """
 
     attempts: tuple[Attempt, ...]
@@ -106,7 +106,7 @@ class GaveUp(RecoveryEvent):
 
     Attributes:
         reason: Why no further attempt was made.
-        failure: The failure that the caller gets to see.
+        failure: The failure that the caller gets.
         attempts: All its attempts.
         seconds: How long the call took.
     """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import from_json
+from unbroken._core.framing.frames import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class FailureKind(StrEnum):
     """429, `rate_limit_error`, `ramp_limit_exceeded`."""
     OVERLOADED = "overloaded"
     """529, `overloaded_error`."""
-    TIMED_OUT = "timed_out"
+    REQUEST_TIMEOUT = "request_timeout"
     """408."""
     SERVER_ERROR = "server_error"
     """Every 5xx but 501 and 529, `api_error`, `timeout_error`."""
@@ -94,7 +94,7 @@ BY_TYPE = {
 # The types that come with these statuses are the generic ones, so the status knows better.
 TELLING_STATUS = {
     402: FailureKind.SPEND_LIMITED,
-    408: FailureKind.TIMED_OUT,
+    408: FailureKind.REQUEST_TIMEOUT,
     409: FailureKind.CONFLICT,
     501: FailureKind.REJECTED,
     529: FailureKind.OVERLOADED,

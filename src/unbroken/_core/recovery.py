@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Send, Sleep
 from unbroken._core.attempts import AttemptKind
-from unbroken._core.blocks import Handling
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.delivered import Delivered
 from unbroken._core.events import RecoveryEvent, Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
-from unbroken._core.frames import FrameError
-from unbroken._core.held import InvalidToolInputError
+from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
-from unbroken._core.message import Message
 from unbroken._core.models import refuses_prefill
-from unbroken._core.reading import Reading
 from unbroken._core.replies import NO_REPLIES, Next, after_problem
 from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
 from unbroken._core.seam import SeamError
 from unbroken._core.states import Phase
+from unbroken._core.stream.blocks import Handling
+from unbroken._core.stream.held import InvalidToolInputError
+from unbroken._core.stream.message import Message
+from unbroken._core.stream.reading import Reading
 from unbroken._core.turns import Request
 from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from unbroken._core.fast_lane import DeltaRun
-    from unbroken._core.frames import Event, Framing
+    from unbroken._core.framing.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
     from unbroken._core.seam import Seam
+    from unbroken._core.stream.fast_lane import DeltaRun
 
 __all__ = ["Recovery"]
 

@@ -12,7 +12,6 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.blocks import Handling
 from unbroken._core.bounds import Reason
 from unbroken._core.prompts import (
     PROMPT,
@@ -33,16 +32,17 @@ from unbroken._core.seam.quote import (
     strip_lone_surrogates,
     strip_trailing,
 )
+from unbroken._core.stream.blocks import Handling
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from unbroken._core.blocks import Block
     from unbroken._core.delivered import Delivered
     from unbroken._core.policy import Continuation
     from unbroken._core.replies import Replies
     from unbroken._core.seam import Seam
+    from unbroken._core.stream.blocks import Block
 
 __all__ = ["END_TURN", "EndTurn", "Plan", "PlanMode", "Situation", "resume", "wants_json"]
 

@@ -73,7 +73,7 @@ DEFAULT_RULES: Mapping[FailureKind, Rule] = MappingProxyType(
     {
         FailureKind.RATE_LIMITED: Rule(wait=_waits(5, 10, 20, jitter=0.2)),
         FailureKind.OVERLOADED: Rule(wait=wait_random(30, 60)),
-        FailureKind.TIMED_OUT: _AT_ONCE_THEN_SLOWER,
+        FailureKind.REQUEST_TIMEOUT: _AT_ONCE_THEN_SLOWER,
         FailureKind.SERVER_ERROR: _EXPONENTIAL,
         FailureKind.CONFLICT: _FAIL,
         FailureKind.UNREACHABLE: _EXPONENTIAL,
@@ -105,7 +105,7 @@ def rules_growing_to(longest: float) -> Mapping[FailureKind, Rule]:
     rules = {
         FailureKind.RATE_LIMITED: Rule(wait=_jittered(_doubled(5, longest), at_least=0.8)),
         FailureKind.OVERLOADED: Rule(wait=_jittered(_doubled(60, longest), at_least=0.5)),
-        FailureKind.TIMED_OUT: at_once,
+        FailureKind.REQUEST_TIMEOUT: at_once,
         FailureKind.SERVER_ERROR: exponential,
         FailureKind.UNREACHABLE: exponential,
         FailureKind.DROPPED: at_once,

@@ -33,7 +33,7 @@ class Phase(Enum):
 
 
 class Input(Enum):
-    """What may happen to it."""
+    """What can happen to a call."""
 
     STREAM_OPENED = "a response started that is a stream"
     ANSWERED = "a response came that is the whole answer"
@@ -78,7 +78,7 @@ def after(phase: Phase, happened: Input) -> Phase:
     """The phase that an input leads to.
 
     Raises:
-        RuntimeError: If it cannot happen in that phase, which is a bug in this library.
+        RuntimeError: If it cannot happen in that phase: a bug in this library.
     """
     try:
         return TRANSITIONS[phase][happened]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unbroken._core.blocks import Block, Handling
 from unbroken._core.delivered import Delivered
 from unbroken._core.resume import Plan, PlanMode
+from unbroken._core.stream.blocks import Block, Handling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

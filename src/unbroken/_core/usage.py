@@ -1,8 +1,8 @@
-"""Token counts: what each attempt was billed, and what the one message used.
+"""Token counts of attempts and of the message.
 
 Counts in a stream are cumulative, and the final output count comes with the last `message_delta`
-only. A cut attempt never tells it; the next attempt, which sends the partial answer back, does:
-its input is the first one's, the partial answer, and our prompt.
+only. Of a cut attempt it is known from the next attempt, which sends the partial answer back: its
+input is that of the first attempt, the partial answer, and our prompt.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ _INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_toke
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that one attempt was billed, as far as they are known.
+    """Tokens that one attempt was billed, as far as known.
 
     Attributes:
         input_tokens: Input tokens that were neither read from the cache nor written to it.
         cache_creation_input_tokens: Input tokens written to the cache.
         cache_read_input_tokens: Input tokens read from the cache.
-        output_tokens: Output tokens, or None where nobody knows.
-        estimated: Whether `output_tokens` is no count of the API's, but told from the input count
-            of the attempt that followed; what was thrown away (half a tool call) is not in it.
+        output_tokens: Output tokens; None if unknown.
+        estimated: Whether `output_tokens` is derived from the input count of the attempt that
+            followed, rather than counted by the API; discarded output (half a tool call) is not in
+            it.
     """
 
     input_tokens: int | None = None
@@ -60,7 +61,7 @@ class AttemptUsage:
         self._now.update(known)
 
     def input_total(self) -> int | None:
-        """Input tokens, cached or not; None if the attempt never began."""
+        """Input tokens, cached or not; None if the attempt never started."""
         if _int(self._now.get("input_tokens")) is None:
             return None
         return sum(_int(self._now.get(name)) or 0 for name in _INPUTS)
@@ -70,11 +71,11 @@ class AttemptUsage:
         return self._now.get(name, otherwise)
 
     def output(self) -> int | None:
-        """Output tokens, if the attempt came so far as to tell."""
+        """Output tokens; None if the attempt did not reach their count."""
         return _int(self._now.get("output_tokens")) if self._final else None
 
     def billed(self) -> Usage | None:
-        """The counts so far; None if the attempt never began."""
+        """The counts so far; None if the attempt never started."""
         if not self._now:
             return None
         fresh, written, read = (_int(self._now.get(name)) for name in _INPUTS)

@@ -1,1 +1,1 @@
-"""Thin drivers: they carry out what the core decides, once for threads and once for tasks."""
+"""Drivers, which carry out what the core decides: one for threads, one for tasks."""

@@ -1,4 +1,4 @@
-"""The body of a response, as the caller's HTTP library reads it: bytes from a driver."""
+"""The body of a response that the caller reads: bytes from a driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AsyncBody", "Body"]
 
 
 class Body:
-    """A class, not a generator: it can be closed before it is read, and from another thread.
+    """A byte stream that can be closed before it is read, and from another thread.
 
     Args:
         driver: Reads the stream.
@@ -45,7 +45,7 @@ class Body:
 
 
 class AsyncBody:
-    """A class, not a generator: it can be closed before it is read, and from another task.
+    """A byte stream that can be closed before it is read, and from another task.
 
     Args:
         driver: Reads the stream.

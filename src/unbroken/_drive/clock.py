@@ -1,4 +1,4 @@
-"""Time, as drivers see it. Tests bring a clock of their own."""
+"""The time, as drivers use it. Tests inject a clock of their own."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Interrupt = threading.Event
 
 
 class AsyncInterrupt:
-    """An event that may be made where no event loop runs, and is set at most once."""
+    """An event that can be created without an event loop, and is set at most once."""
 
     def __init__(self) -> None:
         self._is_set = False
         self._wake: Callable[[], None] | None = None
 
     def set(self) -> None:
-        """Wake up who waits."""
+        """Wake the waiting task."""
         self._is_set = True
         if self._wake is not None:
             self._wake()
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Wait until somebody calls `set()`, or these seconds are over."""
+        """Wait until `set()` is called, or these seconds have passed."""
         if self._is_set:
             return
         with anyio.CancelScope(deadline=anyio.current_time() + timeout) as scope:
@@ -48,7 +48,7 @@ class Clock(Protocol):
         """Seconds since the epoch."""
 
     def sleep(self, seconds: float, interrupt: Interrupt) -> None:
-        """Wait, but not beyond the interrupt."""
+        """Wait these seconds, or until the interrupt is set."""
 
 
 class AsyncClock(Protocol):
@@ -61,28 +61,28 @@ class AsyncClock(Protocol):
         """Seconds since the epoch."""
 
     async def sleep(self, seconds: float, interrupt: AsyncInterrupt) -> None:
-        """Wait, but not beyond the interrupt."""
+        """Wait these seconds, or until the interrupt is set."""
 
 
 class SystemClock:
-    """The machine's time."""
+    """The time of the system."""
 
     now = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
 
     def sleep(self, seconds: float, interrupt: Interrupt) -> None:
-        """Wait, but not beyond the interrupt."""
+        """Wait these seconds, or until the interrupt is set."""
         if seconds > 0:
             interrupt.wait(seconds)
 
 
 class SystemAsyncClock:
-    """The machine's time."""
+    """The time of the system."""
 
     now = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
 
     async def sleep(self, seconds: float, interrupt: AsyncInterrupt) -> None:
-        """Wait, but not beyond the interrupt."""
+        """Wait these seconds, or until the interrupt is set."""
         if seconds > 0:
             await interrupt.wait(seconds)

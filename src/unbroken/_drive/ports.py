@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
     from unbroken._core.events import RecoveryEvent
-    from unbroken._core.frames import Framing
+    from unbroken._core.framing.frames import Framing
 
 __all__ = [
     "AsyncBudget",

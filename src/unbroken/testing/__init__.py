@@ -19,11 +19,11 @@ from unbroken.testing import answers, faults, voices
 from unbroken.testing.answers import Answer
 from unbroken.testing.server import FaultServer, Request
 from unbroken.testing.tokens import count_tokens
-from unbroken.testing.voices import Continuation
+from unbroken.testing.voices import Cue
 
 __all__ = [
     "Answer",
-    "Continuation",
+    "Cue",
     "FaultServer",
     "Request",
     "answers",

@@ -1,6 +1,6 @@
 """Faults that a `FaultServer` can be told to have, one for each request in order.
 
-Some come in place of a response: `status`, `html`, `refuse`, `reset_before`, `hang`. The others
+Some come in place of a response: `status`, `html`, `disconnect`, `reset_before`, `hang`. The others
 come in the middle of one, where one of these says (by default before the first byte of the body):
 
 - `after_bytes`: this many bytes of the body, wherever that cuts a frame or a character
@@ -36,13 +36,13 @@ __all__ = [
     "Status",
     "Where",
     "close",
+    "disconnect",
     "eof",
     "error_event",
     "garbage",
     "half_frame",
     "hang",
     "html",
-    "refuse",
     "reset",
     "reset_before",
     "slow",
@@ -187,7 +187,7 @@ def html(status: int = 200) -> Html:
     return Html(status)
 
 
-def refuse() -> NoResponse:
+def disconnect() -> NoResponse:
     """Close the connection before any byte of a response."""
     return NoResponse("close")
 

@@ -10,7 +10,7 @@ from unbroken.testing.answers import AUTO_ID, Block, text, thinking
 from unbroken.testing.conversation import is_thinking
 from unbroken.testing.limits import cut_at_sequence, cut_to_tokens
 from unbroken.testing.memory import Task, rest
-from unbroken.testing.voices import Continuation
+from unbroken.testing.voices import Cue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,17 +82,17 @@ def _go_on(task: Task, body: Mapping[str, Any], voice: Voice) -> list[Block]:
     return [*_new_thinking(task, blocks, body), *blocks]
 
 
-def _continuation(task: Task, left: list[Block]) -> Continuation:
+def _continuation(task: Task, left: list[Block]) -> Cue:
     place, blocks = task.place, task.answer.blocks
     cut = left[0].text if left else ""
     before = "".join(b.text for b in blocks[: place.block])
     if left and left[0].type == "text":
         before += blocks[place.block].text[: place.chars]
     complete = not any(b.type != "text" or b.text.strip() for b in left)
-    return Continuation(before + cut, len(before), task.prompt, complete)
+    return Cue(before + cut, len(before), task.prompt, complete)
 
 
-def _goes_on(said: str, asked: Continuation) -> bool:
+def _goes_on(said: str, asked: Cue) -> bool:
     """Whether these words lead to the end of the answer; if not, they are all there is."""
     tail = asked.remaining[-_ENOUGH_TO_TELL:].strip()
     return said.rstrip().endswith(tail) or asked.answer.endswith(said)

@@ -1,6 +1,6 @@
 """What the model says when it is asked to go on: exactly the rest, or what real models do instead.
 
-A voice is any function from a `Continuation` to a text, so a test can bring its own. The voices
+A voice is any function from a `Cue` to a text, so a test can bring its own. The voices
 here speak in new turns only: after a prefill the model goes on exactly.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
-    "Continuation",
+    "Cue",
     "Voice",
     "after_anchor",
     "evades",
@@ -34,7 +34,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Cue:
     """What a model has before it when it goes on.
 
     Attributes:
@@ -60,11 +60,11 @@ class Continuation:
         return self.answer[self.said :]
 
 
-Voice = Callable[[Continuation], str]
+Voice = Callable[[Cue], str]
 
 
 def _in_new_turns(speak: Voice) -> Voice:
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return asked.remaining if asked.prompt is None else speak(asked)
 
     voice.__name__ = voice.__qualname__ = speak.__name__
@@ -72,13 +72,13 @@ def _in_new_turns(speak: Voice) -> Voice:
     return voice
 
 
-def exact(asked: Continuation) -> str:
+def exact(asked: Cue) -> str:
     """Goes on right after what was sent back."""
     return asked.remaining
 
 
 @_in_new_turns
-def exact_stripped(asked: Continuation) -> str:
+def exact_stripped(asked: Cue) -> str:
     """Goes on, without the white space between."""
     return asked.remaining.lstrip()
 
@@ -87,7 +87,7 @@ def repeats_chars(count: int) -> Voice:
     """Repeats this many characters first."""
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return asked.answer[max(0, asked.said - count) :]
 
     return voice
@@ -97,13 +97,13 @@ def repeats_words(count: int) -> Voice:
     """Repeats this many words first."""
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return asked.answer[_words_back(asked, count) :]
 
     return voice
 
 
-def _words_back(asked: Continuation, count: int) -> int:
+def _words_back(asked: Cue, count: int) -> int:
     starts = [match.start() for match in re.finditer(r"\S+", asked.partial)]
     return starts[-count:][0] if starts and count else asked.said
 
@@ -112,7 +112,7 @@ def _restarts_after(boundary: str, doc: str) -> Voice:
     pattern = re.compile(boundary)
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         ends = [match.end() for match in pattern.finditer(asked.partial.rstrip())]
         return asked.answer[ends[-1] if ends else 0 :]
 
@@ -127,7 +127,7 @@ restarts_paragraph = _restarts_after(r"\n\s*\n", "Begins the last paragraph agai
 
 
 @_in_new_turns
-def says_it_all_again(asked: Continuation) -> str:
+def says_it_all_again(asked: Cue) -> str:
     """Says the whole answer from its beginning."""
     return asked.answer
 
@@ -136,21 +136,21 @@ def preamble(text: str = "Continuing from where I left off:", then: Voice = exac
     """Says this first, in a paragraph of its own."""
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return f"{text}\n\n{then(asked).lstrip()}"
 
     return voice
 
 
 @_in_new_turns
-def follows_anchor(asked: Continuation) -> str:
+def follows_anchor(asked: Cue) -> str:
     """Begins with the words that the prompt quotes, and goes on from there."""
     found = _anchor(asked)
     return asked.answer[found[0] if found else asked.said :]
 
 
 @_in_new_turns
-def after_anchor(asked: Continuation) -> str:
+def after_anchor(asked: Cue) -> str:
     """Goes on after the words that the prompt quotes, without repeating them."""
     found = _anchor(asked)
     return asked.answer[found[1] if found else asked.said :]
@@ -162,7 +162,7 @@ _OTHER_QUOTES = str.maketrans(
 
 
 @_in_new_turns
-def quotes_changed(asked: Continuation) -> str:
+def quotes_changed(asked: Cue) -> str:
     """Repeats the last words with the other kind of quotes and single spaces, and goes on."""
     start, end = _anchor(asked) or (_words_back(asked, 6), asked.said)
     again = " ".join(asked.answer[start:end].split()).translate(_OTHER_QUOTES)
@@ -174,14 +174,14 @@ def evades(text: str = "No response requested.") -> Voice:
     """Says this and no more."""
 
     @_in_new_turns
-    def voice(_asked: Continuation) -> str:
+    def voice(_asked: Cue) -> str:
         return text
 
     return voice
 
 
 @_in_new_turns
-def says_mark(asked: Continuation) -> str:
+def says_mark(asked: Cue) -> str:
     """Says only the `[[...]]` that the prompt names if nothing is left to say, else goes on."""
     mark = re.search(r"\[\[[^\[\]]+\]\]", asked.prompt or "")
     return mark.group() if mark and asked.complete else follows_anchor(asked)
@@ -191,7 +191,7 @@ def seeded(seed: int | str) -> Voice:
     """Speaks with one of the voices that go on, chosen for each request; the same for a seed."""
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         choice = random.Random(f"{seed}:{asked.said}:{asked.prompt}")  # noqa: S311
         return choice.choice(_GOING_ON)(asked)
 
@@ -222,7 +222,7 @@ _LONGEST_ANCHOR = 300
 _SHORTEST_ANCHOR = 4
 
 
-def _anchor(asked: Continuation) -> tuple[int, int] | None:
+def _anchor(asked: Cue) -> tuple[int, int] | None:
     """Where in the answer the words stand that the prompt quotes, near the end of the partial."""
     low = max(0, asked.said - _AROUND_THE_SEAM)
     window, places = _plain(asked.answer[low : asked.said + _AROUND_THE_SEAM])

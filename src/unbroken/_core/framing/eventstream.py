@@ -13,7 +13,14 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import MAX_FRAME, Event, FrameError, PlainDelta, from_json, to_json
+from unbroken._core.framing.frames import (
+    MAX_FRAME,
+    Event,
+    FrameError,
+    PlainDelta,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,14 +75,14 @@ class EventStream:
         return frames
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:  # noqa: ARG002
-        """Tell a plain delta by its shape alone: base64 shows none."""
+        """Recognise no delta: its JSON is in base64."""
         return None
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event of the Messages API.
 
         Raises:
-            FrameError: If it is no frame, or its checksum or its payload is broken.
+            FrameError: If the frame, its checksum or its payload is malformed.
         """
         headers, payload = _opened(frame)
         kind = headers.get(":message-type")
@@ -114,7 +121,7 @@ def _opened(frame: bytes) -> tuple[dict[str, str], bytes]:
     intact = len(frame) >= _LEAST and _frame_size(frame, 0) == len(frame)
     body, checksum = frame[: -_CHECKSUM.size], frame[-_CHECKSUM.size :]
     if not intact or _CHECKSUM.pack(zlib.crc32(body)) != checksum:
-        raise FrameError("bytes that are no frame of an event stream")
+        raise FrameError("bytes that are not a frame of an event stream")
     begins = _PRELUDE.size + _PRELUDE.unpack_from(frame)[1]
     try:
         return _headers(frame[_PRELUDE.size : begins]), body[begins:]
@@ -179,7 +186,7 @@ def _json(data: bytes) -> dict[str, Any]:
     except ValueError:
         raise FrameError("a payload without valid JSON") from None
     if not isinstance(value, dict):
-        raise FrameError("a payload whose JSON is no object")
+        raise FrameError("a payload whose JSON is not an object")
     return value
 
 

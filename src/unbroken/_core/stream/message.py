@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.blocks import Block, Handling
-from unbroken._core.frames import Event
+from unbroken._core.framing.frames import Event
+from unbroken._core.stream.blocks import Block, Handling
 
 if TYPE_CHECKING:
-    from unbroken._core.frames import Framing
-    from unbroken._core.held import Held
+    from unbroken._core.framing.frames import Framing
+    from unbroken._core.stream.held import Held
 
 __all__ = ["Message"]
 

@@ -1,7 +1,7 @@
-"""Bytes to frames and back. A framing knows bytes and no policy; what is above it sees no bytes.
+"""Bytes to events and back.
 
-Two framings exist: server-sent events, here, and AWS event streams, in `eventstream`. Both hand out
-whole frames only: what a drop cuts in half is never delivered, not even at the end of the body.
+Two framings exist: server-sent events, here, and AWS event streams, in `eventstream`. Both return
+complete frames only: a frame that a drop cuts is never delivered, not even at the end of the body.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FRAME",
+    "STRINGS",
     "Event",
     "FrameError",
     "Framing",
@@ -30,7 +31,7 @@ MAX_FRAME = 64 * 1024 * 1024
 
 
 class FrameError(ValueError):
-    """What came is not an event of the Messages API: a proxy's page, or a broken frame."""
+    """The bytes are not an event of the Messages API: a malformed frame, or a proxy's page."""
 
 
 class Event(NamedTuple):
@@ -69,13 +70,13 @@ class Framing(Protocol):
         """Take in bytes, and return the frames that they complete."""
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
-        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        """Recognise a plain delta without parsing it; None if the frame must be parsed."""
 
     def decode(self, frame: bytes) -> Event | None:
         """Parse a frame; None if it carries no event (a comment, say).
 
         Raises:
-            FrameError: If it is no frame of the Messages API.
+            FrameError: If the frame is malformed.
         """
 
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
@@ -87,6 +88,9 @@ _END = re.compile(rb"\r\r|(?>\r\n|\n|\r)(?>\r\n|\n|\r(?!\Z))")
 _FRAME = re.compile(rb"(?s:.*?)(?:" + _END.pattern + rb")")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELDS = {b"event", b"data", b"id", b"retry", b""}
+
+STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""The string that deltas of a type extend."""
 
 # With `*+`, nothing is tried a second time.
 _UNESCAPED = rb'[^"\\\x00-\x1f]*+'
@@ -106,7 +110,7 @@ _NO_SPACE_BEFORE = (
 # What the API writes for nearly every event.
 _PLAIN_DELTA = re.compile(
     rb"event: content_block_delta\n"
-    rb'data: \{"type": ?"content_block_delta", ?"index": ?(\d+), ?"delta": ?\{"type": ?'
+    rb'data: \{"type": ?"content_block_delta", ?"index": ?(0|[1-9]\d*+), ?"delta": ?\{"type": ?'
     rb'(?:"(text_delta)", ?"text"|"(thinking_delta)", ?"thinking"'
     rb'|"(input_json_delta)", ?"partial_json"): ?"' + _TEXT + _END_OF_DELTA
 )
@@ -154,7 +158,7 @@ class ServerSentEvents:
         return frames
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:
-        """Tell a plain delta by its shape alone; None if the frame must be parsed."""
+        """Recognise a plain delta without parsing it; None if the frame must be parsed."""
         match = _PLAIN_DELTA.fullmatch(frame)
         if match is None:
             return None
@@ -166,6 +170,9 @@ class ServerSentEvents:
 
         That are comments, and frames without an `event` line or without data: the SDK skips them.
         """
+        plain = _PLAIN_DELTA.fullmatch(frame)
+        if plain is not None:
+            return _plain_event(plain, frame)
         name, data = _fields(frame)
         if name is None or not data:
             return None
@@ -174,7 +181,7 @@ class ServerSentEvents:
         except ValueError:
             raise FrameError("an event without valid JSON") from None
         if not isinstance(payload, dict):
-            raise FrameError("an event whose JSON is no object")
+            raise FrameError("an event whose JSON is not an object")
         return Event(name, payload, frame)
 
     def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
@@ -183,10 +190,10 @@ class ServerSentEvents:
 
 
 def from_json(data: bytes | str) -> Any:
-    """What JSON says.
+    """Parse JSON.
 
     Raises:
-        ValueError: If it is no JSON, or nested too deep to be read.
+        ValueError: If it is not valid JSON, or nested too deep to be parsed.
     """
     try:
         return json.loads(data)
@@ -194,12 +201,29 @@ def from_json(data: bytes | str) -> Any:
         raise ValueError("JSON that is nested too deep") from None
 
 
+# `json.dumps()` makes an encoder each time.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def to_json(data: object) -> bytes:
     """JSON as the API writes it: UTF-8, with escapes only for what UTF-8 cannot carry."""
     try:
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        return _encode(data).encode()
     except UnicodeEncodeError:
-        return json.dumps(data, separators=(",", ":")).encode()
+        return _encode_ascii(data).encode()
+
+
+def _plain_event(match: re.Match[bytes], frame: bytes) -> Event:
+    """The event of a plain delta: only its text is parsed."""
+    try:
+        text = json.loads(b'"%s"' % match[5])
+    except ValueError:
+        raise FrameError("an event without valid JSON") from None
+    kind = (match[2] or match[3] or match[4]).decode()
+    delta = {"type": kind, STRINGS[kind]: text}
+    data = {"type": "content_block_delta", "index": int(match[1]), "delta": delta}
+    return Event("content_block_delta", data, frame)
 
 
 def _fields(frame: bytes) -> tuple[str | None, bytes]:
@@ -215,5 +239,5 @@ def _fields(frame: bytes) -> tuple[str | None, bytes]:
         elif key == b"data":
             data.append(value)
     if not known and frame.strip():
-        raise FrameError("lines that are no fields of an event")
+        raise FrameError("lines that are not fields of an event")
     return name, b"\n".join(data)

@@ -1,10 +1,10 @@
-"""Responses of our own making, of the library that the client or the transport stands on."""
+"""Responses for the caller, of the HTTP library that its client is built on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbroken._http import joined_class, library_of, sdk_library
+from unbroken._doors.http import joined_class, library_of, sdk_library
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
 
-    from unbroken.errors import StreamInterrupted
+    from unbroken._doors.interrupted import StreamInterrupted
 else:
     Response = object  # `joined_class` adds that of the library
 
@@ -20,7 +20,7 @@ __all__ = ["raising_response", "spliced_response"]
 
 
 class SplicedResponse(Response):
-    """Passes on what its body brings: the library's decoders have nothing left to undo."""
+    """Passes on the bytes of its body, which are decompressed already."""
 
     stream: Any
 
@@ -56,12 +56,12 @@ class SplicedResponse(Response):
 
 
 def spliced_response(response: Any, body: type, driver: Any, extensions: dict[str, Any]) -> Any:
-    """A response like this one, whose body is read through a driver.
+    """Copy a response, with a body that is read through a driver.
 
     Args:
         response: The response whose status and headers the caller gets to see.
         body: The class of the body, made from a driver.
-        driver: What reads it.
+        driver: Reads it.
         extensions: What to add to the response's extensions.
     """
     headers = [
@@ -79,7 +79,7 @@ def spliced_response(response: Any, body: type, driver: Any, extensions: dict[st
 
 
 class _Raising:
-    """A body that cannot be read, for threads and for tasks."""
+    """A body that raises when it is read, for threads."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -92,7 +92,7 @@ class _Raising:
 
 
 class _AsyncRaising:
-    """A body that cannot be read, for tasks."""
+    """A body that raises when it is read, for tasks."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -105,7 +105,7 @@ class _AsyncRaising:
 
 
 def raising_response(error: StreamInterrupted, *, is_async: bool) -> Any:
-    """A response that an outer retry loop leaves alone, and that raises when it is read."""
+    """Create a response that raises when it is read, and that the SDK does not retry."""
     library = sdk_library()
     return library.Response(
         503,

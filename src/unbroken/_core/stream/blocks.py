@@ -1,4 +1,4 @@
-"""Content blocks: what each type gets, and what one holds so far.
+"""Content blocks: how each type is handled, and the content of one so far.
 
 Source of the types and deltas: the API's streaming reference and `anthropic.types` (GA and beta).
 """
@@ -9,7 +9,7 @@ import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import from_json, to_json
+from unbroken._core.framing.frames import STRINGS, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +49,6 @@ def handling(block_type: str) -> Handling:
     return _TYPES.get(block_type, Handling.UNKNOWN)
 
 
-# The string that deltas of a type add to; deltas with any other key are kept apart.
-_STRINGS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-
-
 class _DeltaBuffer:
     """Deltas of one type in a row, as one: the string they add up to is kept as JSON text."""
 
@@ -77,7 +73,7 @@ class _DeltaBuffer:
 
 
 class Block:
-    """One content block, as far as it has come.
+    """One content block, as far as it was received.
 
     Args:
         start: The `content_block` of its `content_block_start`.
@@ -96,7 +92,7 @@ class Block:
     def add(self, delta: dict[str, Any]) -> None:
         """Take in one delta."""
         kind = str(delta.get("type"))
-        string = _STRINGS.get(kind)
+        string = STRINGS.get(kind)  # deltas with any other key are kept separate
         if string is None or delta.keys() != {"type", string} or not isinstance(delta[string], str):
             self._buffers.append(_DeltaBuffer(delta, None))
             self._tail_kind = None
@@ -106,7 +102,7 @@ class Block:
     def tail(self, kind: str) -> bytearray:
         """Where to add the JSON text of deltas of this type, as `add()` would."""
         if kind != self._tail_kind:
-            self._buffers.append(_DeltaBuffer({"type": kind}, _STRINGS[kind]))
+            self._buffers.append(_DeltaBuffer({"type": kind}, STRINGS[kind]))
             self._tail_kind = kind
         return self._buffers[-1].text
 
@@ -115,7 +111,7 @@ class Block:
         return self._tail_kind is not None and self._buffers[-1].text is text
 
     def size(self) -> tuple[int, int]:
-        """How far it has come."""
+        """How much was received."""
         return len(self._buffers), len(self._buffers[-1].text) if self._buffers else 0
 
     def until(self, size: tuple[int, int]) -> Block:
@@ -128,7 +124,7 @@ class Block:
         return earlier
 
     def deltas(self) -> list[dict[str, Any]]:
-        """What was taken in, with deltas of one type in a row made one."""
+        """The deltas received, with deltas of one type in a row merged into one."""
         return [buffer.whole() for buffer in self._buffers]
 
     def text(self) -> str:
@@ -141,11 +137,11 @@ class Block:
         return str(self.start.get("text") or "") + "".join(text or "" for text in added)
 
     def is_cited(self) -> bool:
-        """Whether the block cites anything, so that other text cannot join it unnoticed."""
+        """Whether it has citations, which would then apply to text that joins it, too."""
         return any(buffer.delta.get("type") == "citations_delta" for buffer in self._buffers)
 
     def content(self) -> dict[str, Any]:
-        """The block as a message holds it."""
+        """The block as it stands in a message."""
         content = dict(self.start)
         written = ""
         for delta in self.deltas():
@@ -158,7 +154,7 @@ class Block:
         return content
 
     def understood(self) -> bool:
-        """Whether every part of it is of a type that can be sent back."""
+        """Whether every part of it can be sent back."""
         known = all(buffer.delta.get("type") in _APPLY for buffer in self._buffers)
         return known and self.handling is not Handling.UNKNOWN
 
@@ -191,7 +187,7 @@ def _citation(content: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _input(content: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Nothing here: pieces of JSON make sense together only (see `Block.content`)."""
+    """Nothing to do: the pieces of JSON are joined in `Block.content()`."""
 
 
 _APPLY: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {

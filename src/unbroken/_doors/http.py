@@ -1,6 +1,6 @@
-"""What is the same in `httpx` and `httpx2`, told by names, so that neither has to be imported.
+"""What `httpx` and `httpx2` share, found by name, so that neither has to be imported.
 
-`anthropic` 0.x stands on `httpx`, 1.x and 2.x on `httpx2`; both have the same classes.
+`anthropic` 0.x is built on `httpx`, 1.x and 2.x on `httpx2`; both have the same classes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _KINDS = {
 
 
 def transport_failure(error: BaseException) -> Failure | None:
-    """What an exception of a connection means; None if it is no such exception."""
+    """Classify an exception of a connection; None if it is another exception."""
     names = [cls.__name__ for cls in type(error).__mro__]
     kind = next((_KINDS[name] for name in names if name in _KINDS), None)
     if kind is None:
@@ -65,10 +65,10 @@ def transport_failure(error: BaseException) -> Failure | None:
 
 
 def _began_in_http2(error: BaseException | None) -> bool:
-    """Whether the connection is at fault rather than the request.
+    """Whether the connection failed, rather than the request.
 
-    What comes on a connection of HTTP/2 after its end was announced (GOAWAY) is an `H2Error` to
-    the libraries, and they take some of those for a mistake of the client.
+    Frames on an HTTP/2 connection after GOAWAY raise an `H2Error`, which the libraries report as a
+    `LocalProtocolError` in some cases.
     """
     while error is not None:
         if any(cls.__name__ == "H2Error" for cls in type(error).__mro__):
@@ -78,7 +78,7 @@ def _began_in_http2(error: BaseException | None) -> bool:
 
 
 def failed_response(response: Any, body: bytes, wall_time: float) -> FailedAttempt:
-    """What a response with an error status means.
+    """Classify a response with an error status.
 
     Args:
         response: The response.
@@ -101,29 +101,29 @@ def failed_response(response: Any, body: bytes, wall_time: float) -> FailedAttem
 
 
 def request_id(response: Any) -> str | None:
-    """The id that the service gave to a request; Bedrock has its own name for it."""
+    """The id of a request at the API; Bedrock has another header for it."""
     headers = response.headers
     found: str | None = headers.get("request-id") or headers.get("x-amzn-requestid")
     return found
 
 
 def hang_up(response: Any) -> None:
-    """Wake up a thread that waits for more of a body: closing a socket does not.
+    """Wake a thread that waits for the body, by a shutdown of the socket: closing it does not.
 
-    A connection of HTTP/2 has other responses on it, and is left alone.
+    An HTTP/2 connection is not touched, as other responses use it.
     """
     stream = response.extensions.get("network_stream")
     sock = None if stream is None else stream.get_extra_info("socket")
     if sock is None or response.is_closed or response.http_version != "HTTP/1.1":
         return
-    with suppress(OSError):  # the other end was faster
+    with suppress(OSError):  # the peer closed it first
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def forget_request(response: Any) -> None:
-    """Let go of the body of a request whose response began: it may be long.
+    """Drop the body of a request whose response started: it may be long.
 
-    The library's connection holds the stream of the request for as long as the response is read.
+    The connection of the library keeps the request for as long as the response is read.
     """
     request = response.request
     library = library_of(request)
@@ -133,7 +133,7 @@ def forget_request(response: Any) -> None:
 
 
 def library_of(thing: object) -> ModuleType:
-    """The library, `httpx` or `httpx2`, that an object of it comes from."""
+    """The library, `httpx` or `httpx2`, of one of its objects."""
     classes = (thing if isinstance(thing, type) else type(thing)).__mro__
     for name in ("httpx2", "httpx"):
         library = sys.modules.get(name)
@@ -145,7 +145,7 @@ def library_of(thing: object) -> ModuleType:
 
 
 def bare_request(method: str, url: str) -> Any:
-    """A request with a method and a URL without its query, and nothing else."""
+    """A request with a method and a URL without its query only."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     bare = urlunsplit((parts.scheme, host, parts.path, "", ""))
@@ -154,12 +154,12 @@ def bare_request(method: str, url: str) -> Any:
 
 @functools.cache
 def sdk_library() -> ModuleType:
-    """The library that the installed `anthropic` stands on."""
+    """The library that the installed `anthropic` is built on."""
     return library_of(anthropic.DefaultHttpxClient)
 
 
 def joined_class(ours: Any, base: Any) -> Any:
-    """A class of ours that the library takes for one of its own."""
+    """A subclass of a class of ours and one of the library."""
     return _joined_class(ours, base)
 
 

@@ -10,12 +10,12 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from unbroken._core.frames import text_and_end
+from unbroken._core.framing.frames import text_and_end
 
 if TYPE_CHECKING:
-    from unbroken._core.blocks import Block
-    from unbroken._core.frames import Framing, PlainDelta
-    from unbroken._core.held import Held
+    from unbroken._core.framing.frames import Framing, PlainDelta
+    from unbroken._core.stream.blocks import Block
+    from unbroken._core.stream.held import Held
 
 __all__ = ["DeltaRun", "FastLane", "Track"]
 

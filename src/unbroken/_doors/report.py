@@ -1,4 +1,4 @@
-"""What a call went through: `RecoveryReport`, and `report()`, which finds it."""
+"""`RecoveryReport`, and `report()`, which finds the one of a call."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from anthropic.types.beta import BetaMessage
 
     from unbroken._core.attempts import Attempt
+    from unbroken._core.bounds import Reason
     from unbroken._core.recovery import Recovery
 
 __all__ = ["EXTENSION", "RecoveryReport", "Reporter", "report"]
@@ -25,35 +26,37 @@ EXTENSION = "unbroken"
 
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
-    """What a call went through, up to the moment at which it was asked for.
+    """The attempts of a call and their results, as of the time of `report()`.
 
     Attributes:
         attempts: The requests that were made, in order.
-        partial: The message as the caller has been given it; None if nothing was.
-        turns: The turns that produced the answer, to be appended to the request's messages: the
-            answer alone, or the partial answer, the user turn that asked to go on, and the rest.
-            Unlike the one message that the caller has, they hold the thinking of continuations.
-        reason: Why the call was given up, in a sentence; None if it was not.
+        partial: The message as far as it was delivered; None if nothing was.
+        turns: The turns that produced the answer, to be appended to the messages of the request:
+            the answer alone, or the partial answer, the user turn that asked to continue, and the
+            rest. Unlike the delivered message, they contain the thinking of continuations.
+        reason: Why the call was given up; None if it was not.
+        explanation: The same in a sentence.
     """
 
     attempts: tuple[Attempt, ...]
     partial: Message | BetaMessage | None
     turns: tuple[dict[str, Any], ...]
-    reason: str | None = None
+    reason: Reason | None = None
+    explanation: str | None = None
 
     @property
     def recovered(self) -> bool:
-        """Whether the answer is whole, and took more than one attempt."""
+        """Whether the answer is complete, and took more than one attempt."""
         ended = bool(self.attempts) and self.attempts[-1].outcome is Outcome.COMPLETE
         return ended and len(self.attempts) > 1
 
 
 class Reporter:
-    """Makes the report of a call, whenever it is asked for.
+    """Makes the report of a call.
 
     Args:
         machine: Decides in that call.
-        message: Makes a message of the JSON that is one.
+        message: Makes a message of the SDK from its JSON.
     """
 
     def __init__(self, machine: Recovery, message: Callable[[dict[str, Any]], Any]) -> None:
@@ -61,27 +64,28 @@ class Reporter:
         self._message = message
 
     def report(self) -> RecoveryReport:
-        """The report, as of now."""
+        """Make the report, as of now."""
         call = self._machine.call
         partial = self._machine.partial()
         return RecoveryReport(
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
-            reason=None if call.reason is None else REASONS[call.reason],
+            reason=call.reason,
+            explanation=None if call.reason is None else REASONS[call.reason],
         )
 
 
 def report(source: object) -> RecoveryReport:
-    """The report of a call.
+    """Return the report of a call.
 
     Args:
         source: A stream (`messages.stream()`, `create(stream=True)`), a raw response, or an error
             that one of them raised.
 
     Raises:
-        TypeError: If it has none: it did not come through a wrapped client, or it is a message,
-            which does not know its call. Ask `with_raw_response`, or the stream, instead.
+        TypeError: If it has none: it did not come through a wrapped client, or it is a message. Use
+            `with_raw_response`, or pass the stream, instead.
     """
     own = getattr(source, "report", None)
     if isinstance(own, RecoveryReport):

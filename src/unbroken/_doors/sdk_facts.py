@@ -64,11 +64,11 @@ def next_request(
         request: The caller's request.
         body: The body of the attempt.
         number: The attempt's number in the call, from 1.
-        timeout: What to wait for at most, or None to leave that as it is.
+        timeout: The timeouts to set; None to keep those of the request.
     """
     bare = copy.copy(request)
     bare.options = copy.copy(request.options)
-    # copy() copies the body deeply, so it gets to see none.
+    # copy() makes a deep copy of the body, so it gets none.
     bare.options.json_data = bare.options.extra_json = None
     attempt = bare.copy() if timeout is None else bare.copy(timeout=timeout)
     attempt.options.json_data = body
@@ -82,7 +82,7 @@ def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:
-    """The client that a middleware's `call_next` belongs to; None if it cannot be told."""
+    """The client that the `call_next` of a middleware belongs to; None if it is not found."""
     seen: list[Any] = [call_next]
     for found in seen:
         if hasattr(found, "_make_status_error_from_response"):
@@ -103,7 +103,7 @@ def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
-    """The SDK's own error for a response; None if it cannot be made."""
+    """The SDK's own error for a response; None if the client is unknown."""
     if client is None:
         return None
     error: anthropic.APIStatusError = client._make_status_error_from_response(response)  # noqa: SLF001
@@ -111,7 +111,7 @@ def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
 
 
 def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
-    """The timeouts of a request, and whether the caller set them; None if they cannot be told."""
+    """The timeouts of a request, and whether the caller set them; None if they are unknown."""
     timeout: Any = request.timeout
     is_set = not isinstance(timeout, anthropic.NotGiven)
     if not is_set:
@@ -123,19 +123,19 @@ def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
 
 
 def with_read_timeout(timeout: anthropic.Timeout, seconds: float | None) -> anthropic.Timeout:
-    """The same timeouts, but for reading."""
+    """The same timeouts, with another one for reading."""
     return anthropic.Timeout(
         connect=timeout.connect, read=seconds, write=timeout.write, pool=timeout.pool
     )
 
 
 def message_of(data: dict[str, Any], *, beta: bool) -> Message | BetaMessage:
-    """A message of the SDK from the JSON that is one, even if it is not finished."""
+    """A message of the SDK from its JSON, which may be incomplete."""
     return (BetaMessage if beta else Message).construct(**data)
 
 
 def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:
-    """Whether the SDK would try again itself, if it were given an error that it retries."""
+    """Whether the SDK would retry by itself, if it got an error that it retries."""
     most: Any = request.max_retries
     if isinstance(most, anthropic.NotGiven):
         most = getattr(client, "max_retries", None)
@@ -145,7 +145,7 @@ def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:
 def api_response(
     request: anthropic.APIRequest, client: Any, http_response: Any, *, is_async: bool
 ) -> Any:
-    """What a middleware returns for an HTTP response of its own."""
+    """The SDK's response for an HTTP response of our own."""
     cls: Any = anthropic.AsyncAPIResponse if is_async else anthropic.APIResponse
     return cls(
         raw=http_response,

@@ -6,27 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 
-from unbroken import _http, _sdk
 from unbroken._core.resume import PlanMode
-from unbroken._door import (
-    CONNECTION,
-    Ask,
-    AsyncHttpUpstream,
-    HttpDoor,
-    HttpUpstream,
-    ReadTimeout,
-    explain,
-    is_response,
-)
-from unbroken._responses import raising_response
-from unbroken.errors import StreamInterrupted
+from unbroken._doors import http as http_facts
+from unbroken._doors import sdk_facts
+from unbroken._doors.call import Ask, ReadTimeout
+from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
+from unbroken._doors.interrupted import StreamInterrupted
+from unbroken._doors.responses import raising_response
+from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
 
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
@@ -34,13 +28,13 @@ __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
 def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
     """What a request asks for."""
-    timeout, is_set = _sdk.timeout_of(request, _sdk.client_of(call_next))
+    timeout, is_set = sdk_facts.timeout_of(request, sdk_facts.client_of(call_next))
     return Ask(
-        body=_sdk.body_of(request),
-        headers=_sdk.headers_of(request),
-        is_message=_sdk.is_message_call(request),
+        body=sdk_facts.body_of(request),
+        headers=sdk_facts.headers_of(request),
+        is_message=sdk_facts.is_message_call(request),
         streams=request.stream,
-        beta=_sdk.is_beta(request),
+        beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
     )
 
@@ -67,8 +61,8 @@ class _SdkDoor(HttpDoor):
         super().__init__(call, clock)
         self._request = request
         self._call_next = call_next
-        self._client = _sdk.client_of(call_next)
-        self._timeout, _ = _sdk.timeout_of(request, self._client)
+        self._client = sdk_facts.client_of(call_next)
+        self._timeout, _ = sdk_facts.timeout_of(request, self._client)
         self.response: Any = None
         """The SDK's response of the last attempt, until the caller has one."""
 
@@ -77,8 +71,8 @@ class _SdkDoor(HttpDoor):
         if self._timeout is not None:
             read = self._read_timeout(request.time_left)
             if read != self._timeout.read:
-                timeout = _sdk.with_read_timeout(self._timeout, read)
-        return _sdk.next_request(self._request, request.plan.body, request.number, timeout)
+                timeout = sdk_facts.with_read_timeout(self._timeout, read)
+        return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
 
     def _http_response(self, request: Send, response: Any) -> Any:
         """The HTTP response behind one of the SDK, which is kept for the caller."""
@@ -90,7 +84,7 @@ class _SdkDoor(HttpDoor):
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
         if isinstance(error, anthropic.APIStatusError):
-            return _http.failed_response(error.response, b"", self._clock.wall())
+            return http_facts.failed_response(error.response, b"", self._clock.wall())
         return super().failed_attempt(error)
 
     def _cause(self, error: Exception) -> BaseException:
@@ -106,10 +100,12 @@ class _SdkDoor(HttpDoor):
         error = self._error(lost)
         if not isinstance(error, StreamInterrupted):
             return None
-        if not _sdk.retries_remain(self._request, self._client):
+        if not sdk_facts.retries_remain(self._request, self._client):
             return None
         response = raising_response(error, is_async=self._is_async)
-        return _sdk.api_response(self._request, self._client, response, is_async=self._is_async)
+        return sdk_facts.api_response(
+            self._request, self._client, response, is_async=self._is_async
+        )
 
     def _error(self, lost: LostCall) -> BaseException:
         """The exception for a lost call, with what first went wrong as its cause."""
@@ -120,7 +116,7 @@ class _SdkDoor(HttpDoor):
 
     def _error_of(self, failed: FailedAttempt, lost: LostCall) -> BaseException:
         if is_response(failed):
-            error = _sdk.status_error(self._client, failed.origin)
+            error = sdk_facts.status_error(self._client, failed.origin)
             if error is not None:
                 self._given_up(failed.origin)
                 return error
@@ -134,7 +130,7 @@ class _SdkDoor(HttpDoor):
 
     def closed(self) -> Exception:
         """What a reader gets after the stream was closed."""
-        error: Exception = _http.sdk_library().StreamClosed()
+        error: Exception = http_facts.sdk_library().StreamClosed()
         return error
 
     @property

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from unbroken._core.blocks import Block
-    from unbroken._core.frames import Event
-    from unbroken._core.held import Held
-    from unbroken._core.message import Message
+    from unbroken._core.framing.frames import Event
     from unbroken._core.seam import Seam
+    from unbroken._core.stream.blocks import Block
+    from unbroken._core.stream.held import Held
+    from unbroken._core.stream.message import Message
 
 __all__ = ["HeldBack", "Live", "Muted", "Sink", "TextJoin"]
 

@@ -1,4 +1,4 @@
-"""Who is told what happens in a call: the telemetry, and the caller's `on_event`."""
+"""Passes the events of a call to the telemetry and to the caller's `on_event`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from unbroken._core.events import RecoveryEvent
-    from unbroken.telemetry import CallTelemetry
+    from unbroken._telemetry.calls import CallTelemetry
 
 __all__ = ["AsyncCallObserver", "CallObserver"]
 
@@ -19,15 +19,15 @@ _log = logging.getLogger("unbroken")
 
 
 class CallObserver:
-    """Tells the telemetry, then the caller.
+    """Notifies the telemetry, then the caller.
 
     Args:
         telemetry: The spans, metrics and log lines of the call.
-        on_event: The caller's function. What it raises is logged, and goes no further.
+        on_event: The caller's function. Exceptions that it raises are logged and suppressed.
     """
 
     def __init__(
-        self, telemetry: CallTelemetry, on_event: Callable[[RecoveryEvent], Any] | None
+        self, telemetry: CallTelemetry, on_event: Callable[[RecoveryEvent], object] | None
     ) -> None:
         self._telemetry = telemetry
         self._on_event = on_event
@@ -42,23 +42,23 @@ class CallObserver:
         if self._on_event is not None:
             try:
                 self._on_event(event)
-            except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
-                _complain(event, error)
+            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
+                _log_error(event, error)
 
 
 class AsyncCallObserver:
-    """Tells the telemetry, then the caller.
+    """Notifies the telemetry, then the caller.
 
     Args:
         telemetry: The spans, metrics and log lines of the call.
-        on_event: The caller's function, or coroutine function. What it raises is logged, and goes
-            no further.
+        on_event: The caller's function, or coroutine function. Exceptions that it raises are
+            logged and suppressed.
     """
 
     def __init__(
         self,
         telemetry: CallTelemetry,
-        on_event: Callable[[RecoveryEvent], Any] | None,
+        on_event: Callable[[RecoveryEvent], object] | None,
     ) -> None:
         self._telemetry = telemetry
         self._on_event = on_event
@@ -75,19 +75,19 @@ class AsyncCallObserver:
                 result = self._on_event(event)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
-                _complain(event, error)
+            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
+                _log_error(event, error)
 
     def notify_now(self, event: RecoveryEvent) -> None:
-        """Pass an event on where nothing can be awaited: a coroutine function does not get it."""
+        """Pass an event on where nothing can be awaited: coroutine functions are not called."""
         self._telemetry.notify(event)
         if self._on_event is not None and not inspect.iscoroutinefunction(self._on_event):
             try:
                 self._on_event(event)
-            except Exception as error:  # noqa: BLE001  # a progress bar must not break the answer
-                _complain(event, error)
+            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
+                _log_error(event, error)
 
 
-def _complain(event: RecoveryEvent, error: Exception) -> None:
-    # The error's words are the caller's, and may hold anything: its class has to do.
+def _log_error(event: RecoveryEvent, error: Exception) -> None:
+    # The message of the exception may contain anything: only its class is logged.
     _log.warning("on_event raised %s at %s", type(error).__name__, type(event).__name__)

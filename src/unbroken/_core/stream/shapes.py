@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.frames import FrameError
+from unbroken._core.framing.frames import FrameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken._core.frames import Event
+    from unbroken._core.framing.frames import Event
 
 __all__ = ["check_shape"]
 

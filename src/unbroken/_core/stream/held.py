@@ -1,24 +1,24 @@
-"""Blocks that wait for what makes them whole, in the order in which they came.
+"""Blocks that are held until they are complete, in order.
 
-Which types wait, and for what, is said by `Handling`.
+`Handling` says which types are held, and until when.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unbroken._core.blocks import Handling
-from unbroken._core.frames import FrameError
+from unbroken._core.framing.frames import FrameError
+from unbroken._core.stream.blocks import Handling
 
 if TYPE_CHECKING:
-    from unbroken._core.blocks import Block
+    from unbroken._core.stream.blocks import Block
 
 __all__ = ["Held", "HeldBlocks", "InvalidToolInputError"]
 
 # With these, the API may end a message in the middle of a tool call.
 _CUT_SHORT = {"max_tokens", "model_context_window_exceeded", "refusal"}
 
-# Frames of a block are kept as they came up to this size; a longer block is written anew.
+# Frames of a block are kept up to this size; a longer block is encoded again.
 _MAX_KEPT = 48 * 1024
 
 
@@ -27,7 +27,7 @@ class InvalidToolInputError(FrameError):
 
 
 class Held:
-    """A block that waits, with its frames while they are few.
+    """A block that is held, with its frames while they are few.
 
     Args:
         block: The block.
@@ -40,7 +40,7 @@ class Held:
         self.block = block
         self.index = index
         self.frames: list[bytes] = []
-        """Its frames as they came; none where they would be too many."""
+        """Its frames as they came; none if they would be too long."""
         self._size = 0
 
     def keep(self, frame: bytes) -> None:
@@ -53,7 +53,7 @@ class Held:
 
 
 class HeldBlocks:
-    """The blocks of one attempt that wait.
+    """The blocks of one attempt that are held.
 
     Args:
         until_end: Whether they wait until the message ends.
@@ -74,14 +74,14 @@ class HeldBlocks:
         return held
 
     def release(self, *, next_began: bool, stop_reason: str | None = None) -> list[Held]:
-        """Take out the blocks that need to wait no longer.
+        """Remove and return the blocks that need not be held any longer.
 
         Args:
             next_began: Whether something follows them.
             stop_reason: Why the message ended, if it did.
 
         Raises:
-            InvalidToolInputError: If a tool call is over, and its input is no JSON object.
+            InvalidToolInputError: If the message ended, and the input of a tool call is not JSON.
         """
         if self._until_end and stop_reason is None:
             return []
@@ -102,7 +102,7 @@ class HeldBlocks:
                 if stop_reason is None:
                     break
                 if stop_reason not in _CUT_SHORT:
-                    raise InvalidToolInputError("a tool call whose input is no JSON object")
+                    raise InvalidToolInputError("a tool call whose input is not a JSON object")
             if block.handling is Handling.SERVER_TOOL:
                 unanswered.add(block.start.get("id"))
             unanswered.discard(block.start.get("tool_use_id"))

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 
-from unbroken import _http
 from unbroken._core.failures import FailureKind
-from unbroken._core.frames import from_json, to_json
-from unbroken._door import (
-    CONNECTION,
-    Ask,
-    AsyncHttpUpstream,
-    HttpDoor,
-    HttpUpstream,
-    ReadTimeout,
-    explain,
-    is_response,
-)
-from unbroken._responses import spliced_response
+from unbroken._core.framing.frames import from_json, to_json
+from unbroken._doors import http as http_facts
+from unbroken._doors.call import Ask, ReadTimeout
+from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
+from unbroken._doors.responses import spliced_response
+from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
     from unbroken._core.resume import Plan
-    from unbroken._door import HttpCall
+    from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
@@ -43,13 +36,13 @@ _PATH = re.compile(
 
 
 def may_create_message(request: Any) -> bool:
-    """Whether a request creates a message, as far as its first line and its headers tell."""
+    """Whether a request may create a message, by its method, path and headers."""
     plain = "content-encoding" not in request.headers
     return request.method == "POST" and plain and _PATH.search(request.url.path) is not None
 
 
 def ask_of(request: Any) -> Ask | None:
-    """What a request asks for, whose body was read; None if it does not create a message."""
+    """What a request asks for; None if it does not create a message. Its body must be read."""
     path = _PATH.search(request.url.path)
     body = _json_object(request.content)
     if path is None or "messages" not in body:
@@ -80,7 +73,7 @@ def _timeout_of(request: Any) -> ReadTimeout | None:
     timeout = request.extensions.get("timeout")
     if not isinstance(timeout, dict):
         return None
-    ours = timeout in (_default_client(_http.library_of(request))[0], _SDK_TIMEOUT)
+    ours = timeout in (_default_client(http_facts.library_of(request))[0], _SDK_TIMEOUT)
     return ReadTimeout(timeout.get("read"), is_set=not ours)
 
 
@@ -89,14 +82,14 @@ _SDK_TIMEOUT = anthropic.DEFAULT_TIMEOUT.as_dict()
 
 @functools.cache
 def _default_client(library: ModuleType) -> tuple[dict[str, float | None], frozenset[str]]:
-    """The timeouts of a client that nobody set any for, and the encodings that it can undo."""
+    """The default timeouts of a client, and the encodings that it can decompress."""
     with library.Client(transport=library.MockTransport(None), trust_env=False) as client:
         encodings = client.headers["accept-encoding"].split(",")
         return client.timeout.as_dict(), frozenset(name.strip() for name in encodings)
 
 
 class _Content:
-    """A body that was read already."""
+    """A body that was read before."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -134,7 +127,7 @@ class _TransportDoor(HttpDoor):
         super().__init__(call, clock)
         self._inner = inner
         self._request = request
-        self._library = _http.library_of(request)
+        self._library = http_facts.library_of(request)
         self._first: HttpUpstream | AsyncHttpUpstream | None = None
         self.url = str(request.url)
         """The URL that requests go to."""
@@ -178,13 +171,13 @@ class _TransportDoor(HttpDoor):
     # Responses
 
     def _can_read(self, http: Any) -> bool:
-        """Whether the body can be decompressed; otherwise it is passed on as it came."""
+        """Whether the body can be decompressed; otherwise it is passed on as it is."""
         encodings = http.headers.get("content-encoding", "identity").lower().split(",")
         known = _default_client(self._library)[1] | {"identity"}
         return known.issuperset(name.strip() for name in encodings)
 
     def unread(self, http: Any) -> Any:
-        """The response for the caller, whose client wants to read and close it itself."""
+        """The response for the caller, with a body that its client can read and close."""
         if not (self._can_read(http) and self._is_read_whole(http)):
             return http
         return spliced_response(http, self._content_class, http.content, {})

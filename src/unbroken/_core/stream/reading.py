@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unbroken._core.blocks import Block, Handling
-from unbroken._core.fast_lane import FastLane, Track
-from unbroken._core.frames import Event, FrameError
-from unbroken._core.held import HeldBlocks
+from unbroken._core.framing.frames import Event, FrameError
 from unbroken._core.resume import PlanMode
-from unbroken._core.shapes import check_shape
-from unbroken._core.sinks import HeldBack, Live, Muted, Sink, TextJoin
+from unbroken._core.stream.blocks import Block, Handling
+from unbroken._core.stream.fast_lane import FastLane, Track
+from unbroken._core.stream.held import HeldBlocks
+from unbroken._core.stream.shapes import check_shape
+from unbroken._core.stream.sinks import HeldBack, Live, Muted, Sink, TextJoin
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from unbroken._core.frames import Framing
+    from unbroken._core.framing.frames import Framing
     from unbroken._core.ledger import Ledger
-    from unbroken._core.message import Message
     from unbroken._core.seam import Seam
+    from unbroken._core.stream.message import Message
 
 __all__ = ["Reading"]
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
-from unbroken._door import HttpCall
+from unbroken._doors.call import HttpCall
+from unbroken._doors.observers import AsyncCallObserver, CallObserver
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
 from unbroken._drive.sync import Driver
-from unbroken._observers import AsyncCallObserver, CallObserver
-from unbroken.telemetry import Telemetry
+from unbroken._telemetry.calls import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unbroken._door import Ask
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from unbroken._core.events import RecoveryEvent
+    from unbroken._doors.call import Ask
+    from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
+    from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
-    from unbroken._sdk_door import AsyncSdkDoor, SdkDoor
-    from unbroken._transport_door import AsyncTransportDoor, TransportDoor
 
 __all__ = ["ClientState"]
 
@@ -29,26 +33,25 @@ class ClientState:
     """The settings of one client, and what its calls share.
 
     Args:
-        policy: When to try again, how long to wait, and when to stop; what the environment says if
-            it is None.
-        tracer_provider: Makes the spans; the global one if it is None.
-        meter_provider: Makes the metrics; the global one if it is None.
+        policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+        tracer_provider: Creates the spans; the global provider if None.
+        meter_provider: Creates the metrics; the global provider if None.
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
+            variable has an invalid value.
     """
 
     def __init__(
         self,
         policy: Policy | None,
         *,
-        tracer_provider: Any,
-        meter_provider: Any,
-        on_event: Callable[[Any], Any] | None,
-        clock: Any,
+        tracer_provider: TracerProvider | None,
+        meter_provider: MeterProvider | None,
+        on_event: Callable[[RecoveryEvent], object] | None,
+        clock: Clock | AsyncClock | None,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
@@ -56,25 +59,27 @@ class ClientState:
             raise ValueError(f"on_event must be a function, not {on_event!r}")
         self.policy = Policy.from_env() if policy is None else policy
         """The policy of calls outside every `override()`."""
-        self.clock: Clock = SystemClock() if clock is None else clock
-        self.async_clock: AsyncClock = SystemAsyncClock() if clock is None else clock
+        self.clock: Clock = SystemClock() if clock is None else cast("Clock", clock)
+        self.async_clock: AsyncClock = (
+            SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
+        )
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
 
     def begin(self, ask: Ask, now: float) -> HttpCall:
-        """Start a call, at this time in monotonic seconds."""
+        """Start a call. `now` is in monotonic seconds."""
         return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now)
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
-        """Carries out a call for threads."""
+        """A driver of a call, for threads."""
         observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
         return Driver(call.machine, door, self.clock, observer, call.policy.budget)
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
-        """Carries out a call for tasks."""
+        """A driver of a call, for tasks."""
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
         budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
         return AsyncDriver(call.machine, door, self.async_clock, observer, budget)

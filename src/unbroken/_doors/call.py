@@ -1,0 +1,115 @@
+"""One call over HTTP: what the caller asks for, and the machine that decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.recovery import Recovery
+from unbroken._doors import sdk_facts
+from unbroken._doors.report import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unbroken._core.models import Prefill
+    from unbroken._core.policy import Policy
+
+__all__ = ["Ask", "HttpCall", "ReadTimeout"]
+
+_EAGER_HEADER = "fine-grained-tool-streaming-"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTimeout:
+    """How long the caller's request waits for the next byte.
+
+    Attributes:
+        seconds: The seconds; None for no limit.
+        is_set: Whether the caller set it. Otherwise the policy decides.
+    """
+
+    seconds: float | None
+    is_set: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the caller asks for.
+
+    Attributes:
+        body: The JSON body, with the model in it.
+        headers: The headers that the caller set, names in lower case.
+        is_message: Whether it creates a message.
+        streams: Whether the answer is to come as a stream.
+        beta: Whether it is for the beta API.
+        timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
+        is_signed: Whether a signature covers the body, so that no other body can be sent.
+    """
+
+    body: Any
+    headers: Mapping[str, str]
+    is_message: bool
+    streams: bool
+    beta: bool
+    timeout: ReadTimeout | None
+    is_signed: bool = False
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a stream that drops can be resumed."""
+        return self.is_message and self.streams and _has_messages(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One call over HTTP.
+
+    Attributes:
+        ask: What the caller asks for.
+        policy: The policy of the call.
+        machine: Decides what to do.
+        reporter: Makes the report.
+    """
+
+    ask: Ask
+    policy: Policy
+    machine: Recovery
+    reporter: Reporter
+
+    @classmethod
+    def begin(cls, ask: Ask, policy: Policy, prefill: Prefill, now: float) -> HttpCall:
+        """Start a call at this time, in monotonic seconds."""
+        if ask.is_signed:
+            policy = policy.replace(continuation="off")
+        machine = Recovery(
+            policy,
+            ask.body,
+            now,
+            prefill=prefill,
+            live=_live_blocks(policy, ask) if ask.resumes else (),
+            progress_timeout=_progress_timeout(policy, ask),
+        )
+        reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
+        return cls(ask, policy, machine, reporter)
+
+
+def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
+    """Seconds with nothing but pings that are too long; a longer timeout of the caller wins."""
+    progress, timeout = policy.progress_timeout, ask.timeout
+    if progress is None or timeout is None or not timeout.is_set:
+        return progress
+    return None if timeout.seconds is None else max(progress, timeout.seconds)
+
+
+def _live_blocks(policy: Policy, ask: Ask) -> set[str]:
+    """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
+    live = {"thinking", "redacted_thinking"} if policy.thinking == "live" else set()
+    if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
+        return live | {"tool_use"}
+    tools = (tool for tool in ask.body.get("tools") or () if isinstance(tool, dict))
+    return live | {f"tool_use {t.get('name')}" for t in tools if t.get("eager_input_streaming")}
+
+
+def _has_messages(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("messages"), list)

@@ -1,0 +1,148 @@
+"""What all doors share: what responses and exceptions mean, and how a lost call is told."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.call import FailedAttempt
+from unbroken._core.failures import Failure, FailureKind
+from unbroken._core.framing.frames import from_json
+from unbroken._core.resume import PlanMode
+from unbroken._doors import http as http_facts
+from unbroken._doors.report import EXTENSION
+
+if TYPE_CHECKING:
+    from unbroken._core.actions import Send
+    from unbroken._core.call import LostCall
+    from unbroken._doors.call import HttpCall
+    from unbroken._doors.report import RecoveryReport
+    from unbroken._drive.clock import AsyncClock, Clock
+
+__all__ = ["CONNECTION", "HttpDoor", "explain", "is_response"]
+
+CONNECTION = frozenset({FailureKind.DROPPED, FailureKind.STALLED, FailureKind.UNREACHABLE})
+"""The failures of the connection, rather than errors of the API."""
+
+
+class _NoAnswerError(Exception):
+    """A response came that is no answer."""
+
+    def __init__(self, failed: FailedAttempt) -> None:
+        super().__init__()
+        self.failed = failed
+
+
+class HttpDoor:
+    """What the doors of all clients and transports share.
+
+    Args:
+        call: The call.
+        clock: The time.
+    """
+
+    def __init__(self, call: HttpCall, clock: Clock | AsyncClock) -> None:
+        self._ask = call.ask
+        self._policy = call.policy
+        self._reporter = call.reporter
+        self._clock = clock
+
+    def _read_timeout(self, time_left: float | None) -> float | None:
+        """Seconds that the next attempt waits for a byte; what the caller set wins."""
+        assert self._ask.timeout is not None
+        read = self._ask.timeout.seconds
+        if self._ask.resumes and not self._ask.timeout.is_set:
+            read = self._policy.idle_timeout
+        if time_left is None:
+            return read
+        return min(math.inf if read is None else read, max(time_left, 0.001))
+
+    # What responses and exceptions mean
+
+    def _is_read_whole(self, http: Any) -> bool:
+        return not http.is_success or (self._ask.is_message and not self._ask.streams)
+
+    def _answer(self, http: Any, body: bytes) -> dict[str, Any] | None:
+        """The message in a response whose body was read; None if it is JSON of another kind.
+
+        Raises:
+            Exception: If it is no answer.
+        """
+        if not http.is_success:
+            raise _NoAnswerError(http_facts.failed_response(http, body, self._clock.wall()))
+        try:
+            message = from_json(body)
+        except ValueError as error:
+            failure = Failure(FailureKind.DROPPED, "the body is no JSON", http.status_code)
+            failed = FailedAttempt(failure, error, request_id=http_facts.request_id(http))
+            raise _NoAnswerError(failed) from None
+        return message if isinstance(message, dict) else None
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        """What an exception of `send()` or of a body means."""
+        if isinstance(error, _NoAnswerError):
+            return error.failed
+        cause = self._cause(error)
+        failure = http_facts.transport_failure(cause)
+        if failure is None:
+            return FailedAttempt(Failure(FailureKind.REJECTED, type(cause).__name__), error)
+        return FailedAttempt(failure, cause)
+
+    def _cause(self, error: Exception) -> BaseException:
+        """The exception of the HTTP library behind this one."""
+        return error
+
+    def _forget_request(self, request: Send, http: Any) -> None:
+        """Drop what a continuation sent when its answer starts: it holds the partial answer."""
+        if request.plan.mode is not PlanMode.AGAIN and http is not None:
+            http_facts.forget_request(http)
+
+    # How a lost call is told
+
+    def final_response(self, lost: LostCall) -> Any:
+        """Raise the error of a call of which nothing was returned, or return a response for it."""
+        response = self._error_response(lost)
+        if response is None:
+            raise self._error(lost)
+        return response
+
+    def raise_or_frame(self, lost: LostCall) -> bytes:
+        """Raise the error of a call whose stream is read, or return an error frame for it."""
+        frame = self._error_frame(lost.reported)
+        if frame is None:
+            raise self._error(lost)
+        return frame
+
+    def _error_response(self, lost: LostCall) -> Any:
+        """A response that tells the caller; None to raise."""
+        raise NotImplementedError
+
+    def _error_frame(self, failed: FailedAttempt) -> bytes | None:
+        """A frame that tells the caller; None to raise."""
+        return failed.origin if isinstance(failed.origin, bytes) else None
+
+    def _error(self, lost: LostCall) -> BaseException:
+        """The exception that tells the caller."""
+        raise NotImplementedError
+
+    def _given_up(self, http: Any) -> Any:
+        """An error response as the caller gets it: no outer retry loop shall start again."""
+        http.headers["x-should-retry"] = "false"
+        http.extensions[EXTENSION] = self._reporter
+        return http
+
+
+def is_response(failed: FailedAttempt) -> bool:
+    """Whether the API answered with an HTTP error."""
+    return failed.origin is not None and not isinstance(failed.origin, bytes)
+
+
+def explain(lost: LostCall, report: RecoveryReport) -> str:
+    """Why a call was given up, in a few sentences."""
+    failure = lost.reported.failure
+    received = sum(attempt.received_chars for attempt in report.attempts)
+    return (
+        f"The answer could not be completed: {failure.kind} ({failure.detail}). "
+        f"{len(report.attempts)} attempt(s) brought {received} characters. "
+        f"Given up because {report.explanation}. What arrived is in .report.partial."
+    )

@@ -1,0 +1,99 @@
+"""A response of the HTTP library, as a driver reads it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
+from unbroken._core.framing.frames import Framing, ServerSentEvents
+from unbroken._doors import http as http_facts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+__all__ = ["AsyncHttpUpstream", "HttpUpstream"]
+
+
+class _Upstream:
+    """A response of the HTTP library; None where something else answered."""
+
+    def __init__(self, http: Any, answer: dict[str, Any] | None, *, is_stream: bool) -> None:
+        self.http = http
+        self.status = 200 if http is None else http.status_code
+        self.request_id = None if http is None else http_facts.request_id(http)
+        self.is_stream = is_stream and http is not None
+        self.answer = answer
+        self.shares_connection = http is not None and http.http_version == "HTTP/2"
+
+    def _is_compressed(self) -> bool:
+        return "content-encoding" in self.http.headers
+
+    def framing(self) -> Framing:
+        """A new reader of the events of the body."""
+        kind = self.http.headers.get("content-type", "")
+        return EventStream() if kind.startswith(CONTENT_TYPE) else ServerSentEvents()
+
+
+class HttpUpstream(_Upstream):
+    """A response of a sync client."""
+
+    _chunks: Iterator[bytes]
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of the body, decompressed."""
+        if not self.is_stream:
+            self._chunks = _nothing()
+        elif self._is_compressed():
+            self._chunks = self.http.iter_bytes()
+        else:  # what is not compressed need not go through the library's decoders
+            self._chunks = iter(self.http.stream)
+        return self._chunks
+
+    def close(self) -> None:
+        """Close the connection, or return it to the pool."""
+        if self.http is not None:
+            self.http.close()
+
+    def abort(self) -> None:
+        """Close the connection while another thread may be reading from it."""
+        if self.http is not None:
+            http_facts.hang_up(self.http)
+            self.http.close()
+
+
+def _nothing() -> Iterator[bytes]:
+    return iter(())
+
+
+class AsyncHttpUpstream(_Upstream):
+    """A response of an async client."""
+
+    _chunks: AsyncGenerator[bytes]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes of the body, decompressed."""
+        if not self.is_stream:
+            self._chunks = _async_nothing()
+        elif self._is_compressed():
+            self._chunks = self.http.aiter_bytes()
+        else:  # what is not compressed need not go through the library's decoders
+            self._chunks = aiter(self.http.stream)
+        return self._chunks
+
+    async def close(self) -> None:
+        """Close the connection, or return it to the pool."""
+        if self.http is None:
+            return
+        await self.http.aclose()
+        with suppress(RuntimeError):  # another task is reading, and finds the connection closed
+            await self._chunks.aclose()
+
+    async def abort(self) -> None:
+        """Close the connection while another task may be reading from it."""
+        await self.close()
+
+
+async def _async_nothing() -> AsyncGenerator[bytes]:
+    return
+    yield b""
