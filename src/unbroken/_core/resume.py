@@ -190,6 +190,7 @@ def _by_user_turn(now: Situation) -> Plan:
     expected = Expected(
         now.text,
         asked=quote.asked,
+        words=quote.words,
         mark=prompt.mark,
         join_unproven=joins and quote.is_ending,
         empty_is_whole=now.replies.empty > 0,

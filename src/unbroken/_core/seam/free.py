@@ -31,7 +31,7 @@ from unbroken._core.seam.fold import fold, unfold
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
 from unbroken._core.seam.mark import Mark
 from unbroken._core.seam.off_topic import is_off_topic
-from unbroken._core.seam.opening import after_marks, after_preamble, closing
+from unbroken._core.seam.opening import after_closing, after_marks, after_preamble, closing
 from unbroken._core.seam.space import join_space
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Expected:
     Attributes:
         delivered: The text that was delivered, up to the seam.
         asked: The end of it that a reply begins with if it does as asked.
+        words: The beginning of that, which the prompt quoted.
         mark: What the prompt asks for where nothing is left to say, if it does.
         join_unproven: Whether a reply without proof is joined as it is; else it is a `SeamError`.
         empty_is_whole: Whether an empty reply means that nothing was left to say.
@@ -65,6 +66,7 @@ class Expected:
 
     delivered: str
     asked: str
+    words: str = ""
     mark: str | None = None
     join_unproven: bool = False
     empty_is_whole: bool = False
@@ -100,6 +102,7 @@ class FreeSeam:
         self._expected = expected
         self._known = Endings(expected.delivered)
         self._asked = fold(expected.asked.strip())
+        self._words = fold(expected.words.strip())
         self._asked_is_unique = self._known.is_unique(self._asked)
         self._trail = expected.delivered[len(expected.delivered.rstrip()) :]
         self._window = len(self._asked) + ROOM
@@ -222,6 +225,9 @@ class FreeSeam:
         """Where known words may begin in the reply, and what they make of the seam."""
         for begin in after_marks(said):
             yield SeamKind.ASKED, begin
+            if self._words and said.startswith(self._words, begin):
+                # The words may be quoted by themselves, where more was left out.
+                yield SeamKind.ASKED, after_closing(said, begin + len(self._words))
         preamble = after_preamble(self._held)
         if preamble:
             for begin in after_marks(said, preamble):
@@ -257,6 +263,7 @@ class FreeSeam:
                 self.kind = self._named(kind, words)
                 at = unfold(self._held, len(said))
                 self._opening = self._held[: unfold(self._held, begin)]
+                self._closing = closing(said[:begin], self._expected.delivered)
                 self._followed = len(words)
                 rest, self._held = self._held[at:], ""
                 self._state = _State.FOLLOWING

@@ -10,12 +10,13 @@ from unbroken._core.seam.fold import fold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["after_marks", "after_preamble", "closing"]
+__all__ = ["after_closing", "after_marks", "after_preamble", "closing"]
 
 # In a folded text: dots, a block quote, a code fence, quotation marks and emphasis.
 _MARK = re.compile(r"(?:\.{2,6}|\u2026|>|```\w*(?= )|[\"'`\u00ab\u300c(\[*_]{1,4}) ?")
 _MAX_MARKS = 3
 _QUOTATION = re.compile(r"[\"'`\u00ab\u300c(\[*_]{1,4}(?= ?\Z)")
+_CLOSED = re.compile(r"[\"'`\u00bb\u300d)\]*_]{1,4} ?")
 _SAME = re.compile(r"\*+|_+|`+|.")
 _CLOSING = str.maketrans("([\u00ab\u300c", ")]\u00bb\u300d")
 
@@ -42,6 +43,12 @@ def after_marks(said: str, begin: int = 0) -> Iterator[int]:
         yield begin
 
 
+def after_closing(said: str, begin: int) -> int:
+    """Where, in a folded text, the text goes on behind marks that close a quotation, if any."""
+    match = _CLOSED.match(said, begin)
+    return begin if match is None else match.end()
+
+
 def after_preamble(reply: str) -> int:
     """The length of a preamble that announces a continuation, folded; 0 if there is none.
 
@@ -61,7 +68,8 @@ def closing(opening: str, delivered: str) -> str:
             by the answer itself, so nothing is taken off then.
     """
     marks = _QUOTATION.search(opening)
-    if marks is None or opening.rstrip().endswith("```"):
+    # What follows a word closes a quotation.
+    if marks is None or opening.rstrip().endswith("```") or opening[: marks.start()][-1:].isalnum():
         return ""
     line = fold(delivered.rpartition("\n")[2])
     pairs = [(mark, mark.translate(_CLOSING)) for mark in _SAME.findall(marks[0])]
