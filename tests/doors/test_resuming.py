@@ -29,7 +29,9 @@ def test_a_break_at_any_character_is_not_seen(serve, connect, model, fault, char
     text, stream = read(connect(server), model=model)
     assert text == ANSWER
     assert stream.get_final_message().content[0].text == ANSWER
-    assert len(server.requests) == 2
+    # A reply without text is the end of the answer only if it comes twice in a row.
+    twice = chars == len(ANSWER) and model == NEWEST
+    assert len(server.requests) == (3 if twice else 2)
     assert server.unmatched == []
     assert unbroken.report(stream).recovered
 
@@ -157,7 +159,7 @@ def test_an_evasion_is_no_text(serve, connect):
         read(client)
     assert raised.value.report.partial.content[0].text == ANSWER[:190]
     assert isinstance(raised.value.__cause__, Exception)
-    assert len(server.requests) == 5
+    assert len(server.requests) == 4
 
 
 def test_a_model_with_nothing_left_to_say(serve, connect):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from unbroken._core.seam.evidence import Expected
 from unbroken._core.seam.exact import ExactSeam
-from unbroken._core.seam.free import Expected, FreeSeam
+from unbroken._core.seam.free import FreeSeam
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
 
 __all__ = ["ExactSeam", "Expected", "FreeSeam", "Seam", "SeamError", "SeamKind", "SeamProblem"]

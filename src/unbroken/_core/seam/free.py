@@ -1,84 +1,27 @@
 """The seam of a new generation: a user turn asked the model to continue.
 
-The reply may begin with the words that were asked for, further back, behind a preamble, or right
-after them. Which of these it is, is decided on proof, in the order of this table, and depends on
-the text alone, never on how it comes in chunks:
-
-| hypothesis | the reply begins with                                    | proof                    |
-|------------|----------------------------------------------------------|--------------------------|
-| asked      | the words that were asked for, perhaps in quotes         | these words              |
-| restarted  | text from further back that runs to the delivered end    | `Endings.proves`         |
-| announced  | a preamble that announces it, then one of the above      | `Endings.proves`         |
-| all again  | anything, then all of the delivered text                 | that it is all, and long |
-| parted     | words that the reply before began with, too, then one of | `Endings.proves`, and    |
-|            | the above, where the reply before went on differently    | that the replies part    |
-| whole      | the mark alone, or nothing at all for the second time    | the mark, or two replies |
-| unproven   | anything else: straight on after the words, or a remark  | none                     |
-
-What is proved is cut. What is not proved is asked for once more, with other words quoted, and
-joined as it is if that proves nothing, either. Of two replies, the second is compared with the
-first ("parted"): a preamble of any wording stays the same where the quoted words change.
+Where the reply joins the delivered text is decided on proof (`Evidence`), and depends on the text
+alone, never on how it comes in chunks. What is proved is cut. What is not proved is an error, or is
+joined as it is. Nothing at all, or the mark alone, may mean that nothing was left to say.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
-from unbroken._core.seam.endings import MIN_PROOF, Endings
+from unbroken._core.seam.evidence import Evidence, Expected
 from unbroken._core.seam.fold import fold, unfold
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
 from unbroken._core.seam.mark import Mark
 from unbroken._core.seam.off_topic import is_off_topic
-from unbroken._core.seam.opening import after_closing, after_marks, after_preamble, closing
+from unbroken._core.seam.opening import closing
+from unbroken._core.seam.replay import Replay
 from unbroken._core.seam.space import join_space
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["ROOM", "Expected", "FreeSeam"]
+__all__ = ["ROOM", "FreeSeam"]
 
 ROOM = 260
 """Characters that are held at most for what stands before the words that were asked for."""
-
-# Behind words of any kind, a whole text of so many characters is the answer begun again.
-_MIN_ALL = 100
-
-# Two replies part within so many characters of where the known words begin: the words that follow
-# may begin alike.
-_PARTING = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is expected of a reply.
-
-    Attributes:
-        delivered: The text that was delivered, up to the seam.
-        asked: The end of it that a reply begins with if it does as asked.
-        words: The beginning of that, which the prompt quoted.
-        mark: What the prompt asks for where nothing is left to say, if it does.
-        join_unproven: Whether a reply without proof is joined as it is; else it is a `SeamError`.
-        empty_is_whole: Whether an empty reply means that nothing was left to say.
-        before: The reply before this one, folded, if it proved nothing.
-    """
-
-    delivered: str
-    asked: str
-    words: str = ""
-    mark: str | None = None
-    join_unproven: bool = False
-    empty_is_whole: bool = False
-    before: str = ""
-
-
-class _Found(NamedTuple):
-    """A proved hypothesis, with the positions of the known words in the folded reply."""
-
-    kind: SeamKind
-    begins: int
-    ends: int
 
 
 class _State(Enum):
@@ -100,22 +43,17 @@ class FreeSeam:
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
-        self._known = Endings(expected.delivered)
-        self._asked = fold(expected.asked.strip())
-        self._words = fold(expected.words.strip())
-        self._asked_is_unique = self._known.is_unique(self._asked)
-        self._trail = expected.delivered[len(expected.delivered.rstrip()) :]
-        self._window = len(self._asked) + ROOM
+        self._evidence = Evidence(expected)
+        self._window = len(self._evidence.asked) + ROOM
         self._mark = None if expected.mark is None else Mark(expected.mark)
         self._state = _State.DECIDING
-        self._lead = ""
+        self._lead = ""  # white space before the reply
         self._held = ""
-        self._tried = 0  # characters of the folded reply up to which nothing is proved
-        self._opening = ""
-        self._closing = ""
-        self._places: list[int] = []
-        self._followed = 0
-        self._has_passed_text = False
+        self._searched = 0  # characters of the folded reply in which no known words end
+        self._replay: Replay | None = None
+        self._opening = ""  # what stands before the text that is repeated
+        self._closing = ""  # marks that may close the quotation of the known words
+        self._is_empty = True
         self.kind: SeamKind | None = None
         """What proved the seam, once it is decided; None if there is no text to join."""
         self.reply = ""
@@ -148,7 +86,7 @@ class FreeSeam:
             SeamError: If the reply proves nothing, and is not to be joined as it is.
         """
         out = self._read(text if self._mark is None else self._mark.strip(text))
-        self._has_passed_text = self._has_passed_text or bool(out)
+        self._is_empty = self._is_empty and not out
         return out
 
     def end_block(self) -> str:
@@ -168,28 +106,17 @@ class FreeSeam:
         if self._state is _State.DECIDING:
             out += self._decide_at_end(stop_reason)
         elif self._state is _State.FOLLOWING:
-            out += self._lose_track("")
+            out += self._join_repeated()
         if self._state is _State.CLOSING:
             out += self._begin_spacing(self._without_closing(self._held))
         if self._state is _State.SPACING:
-            out += self._pass_from_now_on(join_space(self._trail, self._held))
-        if not (out or self._has_passed_text):
+            out += self._pass_from_now_on(self._held)
+        if self._is_empty and not out:
             self._check_empty(stop_reason)
         return out
 
     def _read(self, text: str) -> str:
         return _READ[self._state](self, text)
-
-    def _pass(self, text: str) -> str:
-        return text
-
-    def _pass_from_now_on(self, text: str) -> str:
-        # The delivered text may be long: it is not needed any more.
-        self._known = _NOTHING
-        self._expected = replace(self._expected, delivered="", before="")
-        self._held = ""
-        self._state = _State.JOINED
-        return text
 
     # Deciding
 
@@ -199,82 +126,35 @@ class FreeSeam:
             text = text.lstrip()
         self._held += text
         said = fold(self._held)
-        found = self._find(said)
+        found = self._evidence.find(self._held, said[: self._window], self._searched)
         if found is not None:
-            return self._cut(found, said)
+            self.kind = found.kind
+            self._closing = closing(said[: found.begins], self._expected.delivered)
+            return self._begin_closing(self._held[unfold(self._held, found.ends) :])
+        self._searched = min(len(said), self._window)
         if len(said) > self._window or len(self._held) > 4 * self._window:
-            return self._decide_without_proof(said[: self._window])
+            return self._decide_without_proof(said[: self._window].rstrip())
         return ""
 
-    def _find(self, said: str) -> _Found | None:
-        """The first known words that end in the reply, and prove where it goes on."""
-        if not self._known.text:
-            return None
-        hypotheses = list(self._hypotheses(said))
-        last = self._known.text[-1]
-        ends = range(self._tried + 1, min(len(said), self._window) + 1)
-        self._tried = max(self._tried, len(ends) and ends[-1])
-        for end in ends:
-            if said[end - 1] == last:
-                for kind, begin in hypotheses:
-                    if begin < end and self._is_proved(kind, said[begin:end]):
-                        return _Found(self._named(kind, said[begin:end]), begin, end)
-        return None
-
-    def _hypotheses(self, said: str) -> Iterator[tuple[SeamKind, int]]:
-        """Where known words may begin in the reply, and what they make of the seam."""
-        for begin in after_marks(said):
-            yield SeamKind.ASKED, begin
-            if self._words and said.startswith(self._words, begin):
-                # The words may be quoted by themselves, where more was left out.
-                yield SeamKind.ASKED, after_closing(said, begin + len(self._words))
-        preamble = after_preamble(self._held)
-        if preamble:
-            for begin in after_marks(said, preamble):
-                yield SeamKind.ANNOUNCED, begin
-        if self._expected.before:
-            parting = _common_length(said, self._expected.before)
-            if parting < min(len(said), len(self._expected.before)):
-                for begin in range(max(parting - _PARTING, 1), parting + 1):
-                    yield SeamKind.RESTARTED, begin
-        if len(self._known.text) >= _MIN_ALL:
-            begin = said.find(self._known.text[:_MIN_ALL])
-            if begin > 0:
-                yield SeamKind.RESTARTED, begin
-
-    def _is_proved(self, kind: SeamKind, words: str) -> bool:
-        if words == self._asked:
-            # Away from the beginning, what repeats in the text proves nothing.
-            return kind is SeamKind.ASKED or (kind is SeamKind.ANNOUNCED and self._asked_is_unique)
-        return self._known.proves(words)
-
-    def _named(self, kind: SeamKind, words: str) -> SeamKind:
-        if kind is SeamKind.ASKED and words != self._asked:
-            return SeamKind.RESTARTED
-        return SeamKind.ANNOUNCED if kind is SeamKind.RESTARTED else kind
-
     def _decide_without_proof(self, said: str) -> str:
-        """As much is held as may be: follow delivered text that is repeated, or give up."""
-        said = said.rstrip()
-        for kind, begin in self._hypotheses(said):
-            words = said[begin:]
-            self._places = self._known.places(words) if words else []
-            if self._places:
-                self.kind = self._named(kind, words)
-                at = unfold(self._held, len(said))
-                self._opening = self._held[: unfold(self._held, begin)]
-                self._closing = closing(said[:begin], self._expected.delivered)
-                self._followed = len(words)
-                rest, self._held = self._held[at:], ""
-                self._state = _State.FOLLOWING
-                return self._follow(rest)
-        return self._join_unproven(self._lead + self._held, said)
+        """No more of the reply is held: it repeats delivered text, or it proves nothing."""
+        repeated = self._evidence.repeated(self._held, said)
+        if repeated is None:
+            return self._join_unproven(self._lead + self._held, said)
+        found, places = repeated
+        self.kind = found.kind
+        self._closing = closing(said[: found.begins], self._expected.delivered)
+        self._opening = self._held[: unfold(self._held, found.begins)]
+        self._replay = Replay(self._evidence.known, places, found.ends - found.begins)
+        rest, self._held = self._held[unfold(self._held, len(said)) :], ""
+        self._state = _State.FOLLOWING
+        return self._follow(rest)
 
     def _decide_at_end(self, stop_reason: str | None) -> str:
         said = fold(self._held.rstrip())
         if not said:
             return self._begin_spacing("")
-        if is_off_topic(said) and not self._repeats_end(said):
+        if is_off_topic(said) and not self._evidence.repeats_end(said):
             if stop_reason is None:
                 return self._begin_spacing("")  # an apology before a tool call
             if stop_reason == "end_turn":
@@ -283,10 +163,6 @@ class FreeSeam:
         if stop_reason == "refusal":
             return self._begin_spacing(self._lead + self._held)
         return self._join_unproven(self._lead + self._held, said)
-
-    def _repeats_end(self, said: str) -> bool:
-        """Whether the end of the delivered text stands in the reply, wherever that is."""
-        return bool(self._known.text) and self._known.text[-MIN_PROOF:] in said
 
     def _check_empty(self, stop_reason: str | None) -> None:
         """The reply brought nothing new: that ends the answer only if something else says so."""
@@ -297,22 +173,39 @@ class FreeSeam:
             self.kind = SeamKind.WHOLE
 
     def _join_unproven(self, text: str, said: str) -> str:
-        if not self._known.text:  # there is nothing to join the text to
-            return self._begin_spacing(text)
-        if not self._expected.join_unproven:
-            self.reply = said[: self._window]
-            raise SeamError(SeamProblem.UNPROVEN)
-        self.kind = SeamKind.UNPROVEN
+        if self._evidence.known.text:
+            if not self._expected.join_unproven:
+                self.reply = said[: self._window]
+                raise SeamError(SeamProblem.UNPROVEN)
+            self.kind = SeamKind.UNPROVEN
         return self._begin_spacing(text)
 
-    # Cutting
+    # A reply that repeats more of the delivered text than is held
 
-    def _cut(self, found: _Found, said: str) -> str:
-        self.kind = found.kind
-        self._closing = closing(said[: found.begins], self._expected.delivered)
-        self._held = self._held[unfold(self._held, found.ends) :]
+    def _follow(self, text: str) -> str:
+        assert self._replay is not None
+        rest = self._replay.feed(text)
+        if rest is not None:
+            return self._begin_closing(rest)
+        return self._join_repeated() if self._replay.lost else ""
+
+    def _join_repeated(self) -> str:
+        """The reply did not get to the delivered end: what was compared is text of its own."""
+        assert self._replay is not None
+        begin, end = self._replay.repeated
+        if self._expected.join_unproven and begin == 0:
+            raise SeamError(SeamProblem.NO_PROGRESS)
+        delivered = self._expected.delivered.lstrip()
+        again = self._opening + delivered[unfold(delivered, begin) : unfold(delivered, end)]
+        said = fold(again[: 4 * self._window])
+        return self._join_unproven(self._lead + again + self._replay.rest, said)
+
+    # What follows the seam
+
+    def _begin_closing(self, rest: str) -> str:
+        self._held = ""
         self._state = _State.CLOSING
-        return self._close("")
+        return self._close(rest)
 
     def _close(self, text: str) -> str:
         self._held += text
@@ -325,7 +218,7 @@ class FreeSeam:
         size = len(self._closing)
         if not size or fold(rest[:size]) != self._closing:
             return rest
-        opens = rest[size : size + 1].isalnum() and not self._known.text[-1].isalnum()
+        opens = rest[size : size + 1].isalnum() and not self._evidence.known.text[-1].isalnum()
         return rest if opens else rest[size:]
 
     def _begin_spacing(self, rest: str) -> str:
@@ -335,55 +228,29 @@ class FreeSeam:
 
     def _space(self, text: str) -> str:
         self._held += text
-        if self._trail and not self._held.strip():
+        if not self._held.strip() and self._trail:
             return ""
-        return self._pass_from_now_on(join_space(self._trail, self._held))
+        return self._pass_from_now_on(self._held)
 
-    # A reply that repeats more of the delivered text is compared as it comes, not held
+    @property
+    def _trail(self) -> str:
+        """The white space at the delivered end."""
+        delivered = self._expected.delivered
+        return delivered[len(delivered.rstrip()) :]
 
-    def _follow(self, text: str) -> str:
-        self._held += text
-        said = fold(self._held.rstrip())
-        if not said:
-            return ""
-        known = self._known.text
-        places = [at for at in self._places if known.startswith(said[: len(known) - at], at)]
-        beyond = min((len(known) - at for at in places if len(known) - at <= len(said)), default=0)
-        if beyond:
-            return self._cut_followed(beyond)
-        if not places:
-            return self._lose_track(self._held)
-        self._places = [at + len(said) for at in places]
-        self._followed += len(said)
-        self._held = self._held[len(self._held.rstrip()) :]
-        return ""
+    def _pass_from_now_on(self, text: str) -> str:
+        text = join_space(self._trail, text)
+        # The delivered text may be long, and is not needed any more.
+        self._evidence, self._replay = _NOTHING, None
+        self._held = ""
+        self._state = _State.JOINED
+        return text
 
-    def _cut_followed(self, end: int) -> str:
-        words = self._known.text[len(self._known.text) - self._followed - end :]
-        if not self._known.proves(words):
-            return self._lose_track(self._held)
-        self._held = self._held[unfold(self._held, end) :]
-        self._state = _State.CLOSING
-        return self._close("")
-
-    def _lose_track(self, rest: str) -> str:
-        """The reply did not get to the delivered end: what was compared is text of its own."""
-        at = self._places[0]
-        begin = at - self._followed
-        if self._expected.join_unproven and begin == 0:
-            raise SeamError(SeamProblem.NO_PROGRESS)
-        delivered = self._expected.delivered.lstrip()
-        again = self._opening + delivered[unfold(delivered, begin) : unfold(delivered, at)]
-        return self._join_unproven(self._lead + again + rest, fold(again[: 4 * self._window]))
+    def _pass(self, text: str) -> str:
+        return text
 
 
-def _common_length(text: str, other: str) -> int:
-    """How many characters two texts begin with alike."""
-    pairs = enumerate(zip(text, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(text), len(other)))
-
-
-_NOTHING = Endings("")
+_NOTHING = Evidence(Expected("", ""))
 
 _READ = {
     _State.DECIDING: FreeSeam._decide,  # noqa: SLF001
