@@ -13,7 +13,7 @@ from tests.core.service import Service, read_message, request
 from unbroken._core import held as held_module
 from unbroken._core.blocks import Handling, handling
 from unbroken._core.frames import FrameError, ServerSentEvents
-from unbroken._core.seam import ExactSeam, FreeSeam
+from unbroken._core.seam import ExactSeam, Expected, FreeSeam
 from unbroken._core.splice import Splice
 from unbroken.testing import Answer, answers
 
@@ -778,7 +778,7 @@ def test_an_empty_text_of_a_continuation_is_not_delivered():
 
 
 def test_a_seam_is_decided_when_another_kind_of_block_begins():
-    seam = FreeSeam("The fox", tail="", anchor="", mark=None)
+    seam = FreeSeam(Expected("The fox", asked="", join_unproven=True))
     splice, out = resumed(*text_block(0, "The fox"), seam=seam)
     out += read(splice, *text_block(0, " ran"))
     assert said(out) == "The fox"
@@ -787,7 +787,7 @@ def test_a_seam_is_decided_when_another_kind_of_block_begins():
 
 
 def test_a_seam_is_decided_when_the_message_ends():
-    seam = FreeSeam("The fox", tail="", anchor="", mark=None)
+    seam = FreeSeam(Expected("The fox", asked="", join_unproven=True))
     splice, out = resumed(*text_block(0, "The fox"), seam=seam)
     out += read(splice, *text_block(0, " ran"), *ENDING)
     assert message(out)["content"] == [{"type": "text", "text": "The fox ran"}]
