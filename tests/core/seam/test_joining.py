@@ -353,9 +353,14 @@ MARKS = ("[[NOTHING WAS LEFT]]", "[[THAT WAS ALL]]")
 
 @pytest.mark.parametrize("mark", [*MARKS, "[[DONE]]"])
 def test_a_mark_inside_the_answer_is_text(mark):
-    text = STORY[:AT] + f" {mark} and then it went on. It ended with {mark}"
-    joint = join(text, AT, as_told)
-    assert joint.outcome == "exact"
+    text = STORY[:AT] + f" {mark} and then it went on.\n{mark}\nIt ended after that{mark}."
+    assert join(text, AT, as_told).outcome == "exact"
+
+
+@pytest.mark.parametrize("mark", [*MARKS, "[[DONE]]"])
+def test_a_mark_that_was_delivered_is_text_also_at_the_end(mark):
+    text = f"{mark} {STORY} {mark}"
+    assert join(text, AT, as_told).outcome == "exact"
 
 
 @pytest.mark.parametrize(
