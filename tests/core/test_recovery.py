@@ -214,7 +214,7 @@ class TestEvents:
     """What is told of a call, in order."""
 
     def test_a_recovered_call(self) -> None:
-        run = Service(TEXT, cuts=[900]).run(request())
+        run = Service(TEXT, cuts=[size_of(TEXT) // 2]).run(request())
         kinds = [type(event) for event in run.machine.call.events]
         assert kinds == [
             AttemptStarted, AttemptFailed, Waiting, AttemptStarted, Resumed, Completed
@@ -236,10 +236,12 @@ class TestWhatIsNoGuess:
         assert len(run.service.requests) == 1
         return run
 
-    def test_json_output(self) -> None:
+    def test_json_output_after_another_block(self) -> None:
         schema = {"type": "json_schema", "schema": {"type": "object"}}
         text = '{"a": "' + "long " * 30 + '"}'
-        run = self.lost(text, 900, output_config={"format": schema})
+        answer = Answer([*answers.server_tool("web_search", {}, content=[]), text])
+        fields: dict[str, Any] = {"output_config": {"format": schema}, "tools": TOOLS}
+        run = self.lost(answer, size_of(answer, **fields) - 900, **fields)
         assert run.machine.call.reason is Reason.JSON_OUTPUT
 
     def test_json_output_of_which_nothing_was_delivered(self) -> None:

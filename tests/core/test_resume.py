@@ -10,9 +10,11 @@ import pytest
 from tests.core.service import NEWEST, PREFILLS, Service, request
 
 from unbroken._core.bounds import Reason
+from unbroken._core.delivered import Delivered
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation
-from unbroken._core.resume import END_TURN, MARKS, Delivered, Plan, PlanMode, resume
+from unbroken._core.replies import NO_REPLIES, Replies
+from unbroken._core.resume import END_TURN, Plan, PlanMode, Situation, resume
 from unbroken._core.seam import ExactSeam, FreeSeam
 from unbroken._core.stream.blocks import Block
 from unbroken._core.usage import CHARS_PER_TOKEN
@@ -66,7 +68,8 @@ def asked(
     continuation: Continuation = AUTO,
     takes_prefill: bool = False,
     is_open: bool | None = None,
-    heal: bool = True,
+    trim_word: bool = True,
+    replies: Replies = NO_REPLIES,
 ) -> Any:
     """What is asked after these blocks, the last of them open if it is not closed."""
     body = request() if body is None else body
@@ -74,11 +77,14 @@ def asked(
     last = blocks[-1] if blocks else None
     is_open = last is not None and not last.closed if is_open is None else is_open
     plan = resume(
-        body,
-        Delivered(blocks, last if is_open else None),
-        continuation,
-        takes_prefill=takes_prefill,
-        heal=heal,
+        Situation(
+            body,
+            Delivered(blocks, last if is_open else None),
+            continuation,
+            takes_prefill=takes_prefill,
+            trim_word=trim_word,
+            replies=replies,
+        )
     )
     assert body == before, "the caller's request was changed"
     if isinstance(plan, Plan):
@@ -153,8 +159,8 @@ def test_text_with_prefill_is_the_last_assistant_turn(closed):
     assert plan.prompt_tokens == 0
 
 
-def test_a_prefill_that_must_not_heal_sends_all_the_words():
-    plan = asked(text(STORY), takes_prefill=True, heal=False)
+def test_a_prefill_that_must_not_trim_sends_all_the_words():
+    plan = asked(text(STORY), takes_prefill=True, trim_word=False)
     assert words(plan) == STORY
     assert not plan.trimmed_word
     assert plan.seam.settled
@@ -258,21 +264,16 @@ class TestJsonOutput:
         assert asked(body=body) == Plan(body)
         assert asked(thinking(), body=body) == Plan(body)
 
-    @pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn"])
-    def test_cannot_be_continued(self, fields, mode):
-        plan = asked(
-            text('{"a":'),
-            body=request(**fields),
-            continuation=Continuation(mode),
-            takes_prefill=True,
-        )
-        assert plan is Reason.JSON_OUTPUT
-
-    def test_may_be_restarted(self, fields):
+    @pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart"])
+    def test_is_asked_for_again_and_compared(self, fields, mode):
         body = request(**fields)
-        plan = asked(text('{"a":'), body=body, continuation=Continuation("restart"))
+        plan = asked(text('{"a":'), body=body, continuation=Continuation(mode), takes_prefill=True)
         assert plan.body is body
         assert plan.seam.feed('{"a":1}') == "1}"
+
+    def test_is_given_up_after_other_blocks(self, fields):
+        plan = asked(tool("server_tool_use"), result(), text('{"a":'), body=request(**fields))
+        assert plan is Reason.JSON_OUTPUT
 
 
 def test_an_effort_alone_is_no_json_output():
@@ -348,9 +349,19 @@ def test_thinking_before_text_goes_back_as_it_came():
     ]
 
 
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="a text before thinking counts as too short, so all is asked for and delivered again",
+)
+def test_a_text_before_thinking_is_not_delivered_again():
+    plan = asked(text(STORY * 4), thinking())
+    assert plan.mode is PlanMode.USER_TURN or plan.seam is not None
+
+
 def test_thinking_at_the_end_does_not_go_back():
-    plan = asked(text(STORY), thinking(), redacted())
-    assert [b["type"] for b in turns(plan)[0]["content"]] == ["text"]
+    plan = asked(text(STORY), tool("server_tool_use"), result(), thinking(), redacted())
+    kinds = [b["type"] for b in turns(plan)[0]["content"]]
+    assert kinds == ["text", "server_tool_use", "web_search_tool_result"]
 
 
 def test_blank_texts_do_not_go_back():
@@ -377,8 +388,8 @@ def test_citations_go_back_with_their_text(prefill):
 
 def test_texts_in_a_row_are_cut_as_one():
     plan = asked(text("Once upon a time there was "), text("a fox"))
-    assert [b["text"] for b in turns(plan)[0]["content"]] == ["Once upon a time"]
-    assert plan.seam.feed("there was a fox who") == " who"
+    assert [b["text"] for b in turns(plan)[0]["content"]] == ["Once"]
+    assert plan.seam.feed("upon a time there was a fox who") == " who"
 
 
 @pytest.mark.parametrize("prefill", [True, False], ids=["prefill", "user turn"])
@@ -462,118 +473,55 @@ def test_the_identical_request_has_the_identical_max_tokens():
     assert limit(asked(thinking("word " * 1000), body=request(max_tokens=5))) == 5
 
 
-# Prompts
+# After replies that could not be joined
 
 
-def prompt_of(prompt: Any, partial: str = STORY) -> str:
-    plan = asked(text(partial), continuation=Continuation(prompt=prompt))
-    said = turns(plan)[1]["content"]
-    assert isinstance(said, str)
-    assert plan.prompt_tokens == len(said) // CHARS_PER_TOKEN
+def quoted(plan: Plan) -> str:
+    said: str = turns(plan)[1]["content"]
     return said
 
 
-def marked(plan: Plan, mark: str) -> bool:
-    """Whether the seam takes the mark for one."""
-    assert plan.seam is not None
-    return mark not in plan.seam.feed(f"Something else {mark} altogether.") + plan.seam.end(
-        "end_turn"
+@pytest.mark.parametrize(
+    "replies", [Replies(unproven=1), Replies(empty=1), Replies(off_topic=1, unproven=1)]
+)
+def test_the_next_request_after_a_reply_without_proof_quotes_in_other_words(replies):
+    long = (
+        STORY + " dog. " + "It was a fine day for that, and nobody in the wood was surprised. " * 3
+    )
+    first, second = asked(text(long)), asked(text(long), replies=replies)
+    assert quoted(first) != quoted(second)
+    assert words(first) != words(second) or quoted(first)[:40] != quoted(second)[:40]
+
+
+def test_a_prompt_of_the_callers_is_not_reworded():
+    mine = Continuation(prompt="Go on after {anchor}, or say {mark}.")
+    long = STORY * 4
+    first = asked(text(long), continuation=mine)
+    assert quoted(asked(text(long), continuation=mine, replies=Replies(unproven=1))) == quoted(
+        first
     )
 
 
-def test_the_prompt_quotes_the_last_words_and_names_the_mark():
-    said = prompt_of(None)
-    assert STORY.endswith(said.split("\n\n")[1])
-    assert 15 <= len(said.split("\n\n")[1]) <= 60
-    assert MARKS[0] in said
-    assert "{" not in said
-
-
-def test_a_prompt_of_the_callers_has_its_fields_filled():
-    said = prompt_of("Fortsätt efter \u201c{anchor}\u201d, annars {mark}.")
-    assert said.startswith("Fortsätt efter \u201c")
-    assert said.endswith(f"\u201d, annars {MARKS[0]}.")
-    assert STORY.endswith(said.split("\u201c")[1].split("\u201d")[0])
-
-
-def test_a_prompt_without_fields_is_said_as_it_is():
-    assert prompt_of("Go on {please}.") == "Go on {please}."
-
-
-def test_a_prompt_may_be_a_function_of_the_partial():
-    got = []
-
-    def prompt(partial: str) -> str:
-        got.append(partial)
-        return "Go on after {anchor}!"
-
-    assert prompt_of(prompt) == "Go on after {anchor}!"
-    assert got == [STORY]
-
-
-@pytest.mark.parametrize("said", ["", "  ", None, 7], ids=repr)
-def test_a_function_that_returns_no_prompt_is_told_so(said):
-    with pytest.raises(ValueError, match=r"Continuation\.prompt"):
-        prompt_of(lambda _partial: said)
-
-
 @pytest.mark.parametrize(
-    ("partial", "mark"),
+    ("partial", "replies", "again"),
     [
-        pytest.param(STORY, MARKS[0], id="the first"),
-        pytest.param(f"Say {MARKS[0]} now. {STORY}", MARKS[1], id="the second"),
-        pytest.param(f"{MARKS[0]} {MARKS[1]} {STORY}", MARKS[2], id="the third"),
+        pytest.param("Yes", NO_REPLIES, True, id="a word"),
+        pytest.param("x" * 23, NO_REPLIES, True, id="just too short"),
+        pytest.param("x" * 24, NO_REPLIES, False, id="just long enough"),
+        pytest.param("Yes", Replies(diverged=True), False, id="a word, after another answer"),
+        pytest.param(STORY, Replies(unproven=1), True, id="a line, after a reply without proof"),
+        pytest.param(STORY * 3, Replies(unproven=1), False, id="a long text"),
+        pytest.param(STORY, Replies(unproven=1, diverged=True), False, id="after both"),
     ],
 )
-def test_the_mark_is_one_that_the_answer_does_not_have(partial, mark):
-    said = prompt_of(None, partial)
-    assert mark in said
-    plan = asked(text(partial))
-    assert marked(plan, mark)
+def test_a_short_text_is_asked_for_again_as_a_whole(partial, replies, again):
+    plan = asked(text(partial), replies=replies)
+    assert (plan.mode is PlanMode.AGAIN) is again
 
 
-def test_an_answer_with_all_the_marks_gets_none():
-    partial = f"{' '.join(MARKS)} {STORY}"
-    plan = asked(text(partial))
-    assert not any(mark in turns(plan)[1]["content"] for mark in MARKS)
-    assert not marked(plan, MARKS[0])
-
-
-@pytest.mark.parametrize(
-    ("prompt", "is_mark"),
-    [
-        pytest.param("Go on, or say {mark}.", True, id="a field"),
-        pytest.param(f"Go on, or say {MARKS[1]}.", None, id="another mark, by name"),
-        pytest.param("Go on after {anchor}.", False, id="no mark"),
-        pytest.param(lambda _partial: f"Go on, or say {MARKS[0]}.", True, id="a function"),
-        pytest.param(lambda _partial: "Go on.", False, id="a function without one"),
-    ],
-)
-def test_only_a_mark_that_was_named_is_one(prompt, is_mark):
-    plan = asked(text(STORY), continuation=Continuation(prompt=prompt))
-    if is_mark is None:
-        assert marked(plan, MARKS[1])
-    else:
-        assert marked(plan, MARKS[0]) is is_mark
-
-
-def test_the_name_of_a_field_in_the_answer_is_no_field():
-    partial = "In a template, write {mark} or {anchor} where it belongs and then"
-    plan = asked(text(partial))
-    assert cut_out(plan) in partial
-    assert "{anchor} where it belongs and then" in turns(plan)[1]["content"]
-
-
-def cut_out(plan: Plan) -> str:
-    quoted: str = turns(plan)[1]["content"].split("\n\n")[1]
-    return quoted
-
-
-def test_a_mark_that_the_anchor_quotes_is_not_the_one_that_was_asked_for():
-    partial = f"It ends with the mark {MARKS[1]} and goes on"
-    plan = asked(text(partial), continuation=Continuation(prompt="Go on after {anchor}."))
-    assert MARKS[1] in turns(plan)[1]["content"]
-    assert not marked(plan, MARKS[1])
+def test_a_short_text_after_another_block_is_not_asked_for_again():
+    plan = asked(tool("server_tool_use"), result(), text("Yes"))
+    assert plan.mode is PlanMode.USER_TURN
 
 
 # The same again

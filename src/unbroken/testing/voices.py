@@ -15,6 +15,7 @@ __all__ = [
     "Cue",
     "Voice",
     "after_anchor",
+    "behind",
     "evades",
     "exact",
     "exact_stripped",
@@ -24,6 +25,7 @@ __all__ = [
     "repeats_chars",
     "repeats_words",
     "restarts_line",
+    "restarts_lines",
     "restarts_paragraph",
     "restarts_sentence",
     "restarts_word",
@@ -108,20 +110,25 @@ def _words_back(asked: Cue, count: int) -> int:
     return starts[-count:][0] if starts and count else asked.said
 
 
-def _restarts_after(boundary: str, doc: str) -> Voice:
+def _restarts_after(boundary: str, doc: str, count: int = 1) -> Voice:
     pattern = re.compile(boundary)
 
     @_in_new_turns
     def voice(asked: Cue) -> str:
         ends = [match.end() for match in pattern.finditer(asked.partial.rstrip())]
-        return asked.answer[ends[-1] if ends else 0 :]
+        return asked.answer[ends[-count] if len(ends) >= count else 0 :]
 
     voice.__doc__ = doc
     return voice
 
 
+def restarts_lines(count: int) -> Voice:
+    """Begins this many of the last lines again."""
+    return _restarts_after(r"\n", f"Begins the last {count} lines again.", count)
+
+
 restarts_word = _restarts_after(r"\s+", "Begins the last word again.")
-restarts_line = _restarts_after(r"\n", "Begins the last line again.")
+restarts_line = restarts_lines(1)
 restarts_sentence = _restarts_after(r"[.!?]\s+", "Begins the last sentence again.")
 restarts_paragraph = _restarts_after(r"\n\s*\n", "Begins the last paragraph again.")
 
@@ -138,6 +145,28 @@ def preamble(text: str = "Continuing from where I left off:", then: Voice = exac
     @_in_new_turns
     def voice(asked: Cue) -> str:
         return f"{text}\n\n{then(asked).lstrip()}"
+
+    return voice
+
+
+def behind(prefix: str, then: Voice, closing: str = "") -> Voice:
+    """Says this first, and goes on in the way of another voice.
+
+    Args:
+        prefix: What stands before the other voice's words, without anything between.
+        then: How it goes on.
+        closing: Stands after the words that the prompt quotes, if the other voice says them: the
+            mark that closes a quotation.
+    """
+
+    @_in_new_turns
+    def voice(asked: Continuation) -> str:
+        said = then(asked)
+        _, end = _anchor(asked) or (0, 0)
+        begin = len(asked.answer) - len(said)
+        if closing and asked.answer.endswith(said) and begin < end:
+            said = said[: end - begin] + closing + said[end - begin :]
+        return prefix + said
 
     return voice
 
@@ -229,9 +258,17 @@ def _anchor(asked: Cue) -> tuple[int, int] | None:
     prompt, _ = _plain(asked.prompt or "")
     ends = [end for end in range(1, len(window) + 1) if window[end - 1] != " "]
     found = [(_quoted_length(window[:end], prompt), end) for end in ends]
-    # Of words that stand there several times, those that end nearest to the partial are meant.
+    # Of words that stand there several times, those right behind the partial are meant, as the
+    # request left them out, else those that end nearest to it.
+    gap = len(asked.remaining) - len(asked.remaining.lstrip())
     length, end = max(
-        found, key=lambda f: (f[0], -abs(low + places[f[1] - 1] - asked.said)), default=(0, 0)
+        found,
+        key=lambda f: (
+            f[0],
+            f[0] > 0 and low + places[f[1] - f[0]] == asked.said + gap,
+            -abs(low + places[f[1] - 1] - asked.said),
+        ),
+        default=(0, 0),
     )
     if length < _SHORTEST_ANCHOR:
         return None
