@@ -12,39 +12,36 @@ from unbroken._core.prompts import (
     PROMPT,
     PROMPT_AFTER_RESULT,
     PROMPT_AGAIN,
-    PROMPT_IN_OTHER_WORDS,
     Prompt,
     write_prompt,
 )
-from unbroken._core.seam.quote import Quote
 
 MARK, NEXT_MARK = "[[NOTHING WAS LEFT]]", "[[THAT WAS ALL]]"
 PARTIAL = "Once upon a time there was a fox who jumped over the lazy"
-QUOTE = Quote("Once upon a time there was", "a fox who jumped", "over the lazy", "a fox who ...")
+WORDS = "a fox who jumped"
 
 
 def written(
     prompt: Any = None,
     default: str = PROMPT,
-    quote: Quote = QUOTE,
+    words: str = WORDS,
     partial: str = PARTIAL,
     **fields: Any,
 ) -> Prompt:
-    return write_prompt(Continuation(prompt=prompt), default, quote, partial, request(**fields))
+    return write_prompt(Continuation(prompt=prompt), default, words, partial, request(**fields))
 
 
-@pytest.mark.parametrize("default", [PROMPT, PROMPT_AGAIN, PROMPT_IN_OTHER_WORDS])
+@pytest.mark.parametrize("default", [PROMPT, PROMPT_AGAIN])
 def test_the_words_are_quoted_as_they_are_and_the_mark_is_named(default):
     text, mark = written(default=default)
-    assert f"\n\n{QUOTE.words}\n\n" in text
-    assert (f"\n\n{QUOTE.beyond}\n\n" in text) is (default is PROMPT_AGAIN)
+    assert f"\n\n{WORDS}\n\n" in text
     assert mark == MARK
     assert MARK in text
     assert "{" not in text
 
 
 def test_after_a_result_nothing_is_quoted():
-    text, mark = written(default=PROMPT_AFTER_RESULT, quote=Quote("", "", "", ""), partial="")
+    text, mark = written(default=PROMPT_AFTER_RESULT, words="", partial="")
     assert mark == MARK
     assert MARK in text
 
@@ -72,7 +69,7 @@ def test_there_is_always_another_mark():
 
 def test_a_prompt_of_the_callers_has_its_fields_filled():
     text, mark = written("Fors\u00e4tt efter \u201c{anchor}\u201d, annars {mark}.")
-    assert text == f"Fors\u00e4tt efter \u201c{QUOTE.words}\u201d, annars {MARK}."
+    assert text == f"Fors\u00e4tt efter \u201c{WORDS}\u201d, annars {MARK}."
     assert mark == MARK
 
 
@@ -81,8 +78,7 @@ def test_a_prompt_without_fields_is_said_as_it_is():
 
 
 def test_the_name_of_a_field_in_the_answer_is_no_field():
-    quote = QUOTE._replace(words="write {mark} or {beyond}")
-    assert "write {mark} or {beyond}" in written(quote=quote).text
+    assert "write {mark} or {anchor}" in written(words="write {mark} or {anchor}").text
 
 
 def test_a_prompt_may_be_a_function_of_the_partial():
@@ -103,8 +99,8 @@ def test_a_function_that_returns_no_prompt_is_told_so(said):
 
 
 def test_a_mark_that_a_function_only_quotes_is_none():
-    quote = QUOTE._replace(words="it ends with [[FIN]] and")
-    assert written(lambda _partial: f"Go on after {quote.words}.", quote=quote).mark is None
+    words = "it ends with [[FIN]] and"
+    assert written(lambda _partial: f"Go on after {words}.", words=words).mark is None
 
 
 def test_a_mark_of_a_function_that_the_request_holds_is_none():

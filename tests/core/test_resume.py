@@ -349,10 +349,6 @@ def test_thinking_before_text_goes_back_as_it_came():
     ]
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a text before thinking counts as too short, so all is asked for and delivered again",
-)
 def test_a_text_before_thinking_is_not_delivered_again():
     plan = asked(text(STORY * 4), thinking())
     assert plan.mode is PlanMode.USER_TURN or plan.seam is not None

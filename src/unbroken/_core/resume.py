@@ -121,8 +121,9 @@ class Situation:
         return self.delivered.visible_blocks()
 
     def is_only_text(self) -> bool:
-        """Whether one text is all that was delivered."""
-        return len(self.visible) == 1 and self.visible[0].handling is Handling.TEXT
+        """Whether one text is all that was delivered, and nothing followed it."""
+        is_text = len(self.visible) == 1 and self.visible[0].handling is Handling.TEXT
+        return is_text and bool(strip_trailing(self.text))
 
     def continues_thread(self) -> bool:
         """Whether the request holds the new turns of a thread only."""

@@ -160,7 +160,7 @@ def behind(prefix: str, then: Voice, closing: str = "") -> Voice:
     """
 
     @_in_new_turns
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         said = then(asked)
         _, end = _anchor(asked) or (0, 0)
         begin = len(asked.answer) - len(said)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.core.service import AT_ONCE, Service, request
 
-from unbroken._core.prompts import PROMPT, PROMPT_AGAIN, PROMPT_IN_OTHER_WORDS
+from unbroken._core.prompts import PROMPT, PROMPT_AGAIN
 from unbroken._core.seam.fold import fold
 from unbroken._core.states import Phase
 from unbroken.testing import Answer, voices
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from tests.core.service import Run
 
     from unbroken._core.policy import Policy
-    from unbroken.testing.voices import Continuation, Voice
+    from unbroken.testing.voices import Cue, Voice
 
-__all__ = ["Cue", "CutService", "Joint", "cue", "join", "quoted_in", "speaking"]
+__all__ = ["CutService", "Joint", "View", "cue", "join", "quoted_in", "speaking"]
 
 
 @dataclass
@@ -112,7 +112,7 @@ def join(
 
 
 @dataclass(frozen=True)
-class Cue:
+class View:
     """Where in the answer the quoted words stand.
 
     Attributes:
@@ -122,7 +122,7 @@ class Cue:
         last: Where the delivered text ends, but for white space.
     """
 
-    asked: Continuation
+    asked: Cue
     begin: int
     end: int
     last: int
@@ -136,7 +136,7 @@ class Cue:
 _QUOTED = [
     re.compile(re.escape(prompt).replace(r"\{anchor\}", "(.*)").replace(r"\{beyond\}", "(.*)")
                .replace(r"\{mark\}", r"\[\[[^\n]*\]\]"), re.DOTALL)
-    for prompt in (PROMPT_AGAIN, PROMPT, PROMPT_IN_OTHER_WORDS)
+    for prompt in (PROMPT_AGAIN, PROMPT)
 ]  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def quoted_in(prompt: str) -> tuple[str, ...]:
     return next(match for match in matches if match).groups()
 
 
-def cue(asked: Continuation) -> Cue:
+def cue(asked: Cue) -> View:
     """Read the quoted words in the prompt, and find them in the answer, beside what was sent."""
     words, *beyond = quoted_in(asked.prompt or "")
     gap = len(asked.remaining) - len(asked.remaining.lstrip())
@@ -156,13 +156,13 @@ def cue(asked: Continuation) -> Cue:
     end = last = begin + len(words)
     if beyond:
         last = asked.answer.index(beyond[0], end) + len(beyond[0])
-    return Cue(asked, begin, end, last)
+    return View(asked, begin, end, last)
 
 
-def speaking(say: Callable[[Cue], str]) -> Voice:
+def speaking(say: Callable[[View], str]) -> Voice:
     """A voice that knows where the quoted words stand, and says this in a new turn."""
 
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return voices.exact(asked) if asked.prompt is None else say(cue(asked))
 
     voice.__name__ = say.__name__

@@ -10,9 +10,9 @@ from tests.core.seam.joints import speaking
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.core.seam.joints import Cue
+    from tests.core.seam.joints import View
 
-    from unbroken.testing.voices import Continuation, Voice
+    from unbroken.testing.voices import Cue, Voice
 
 __all__ = ["KNOWN_PREFIXES", "UNKNOWN_PREFIXES", "VOICES", "as_told", "behind", "quoted"]
 
@@ -21,12 +21,12 @@ _OTHER_QUOTES = str.maketrans(
 )
 
 
-def _from(place: Callable[[Cue], int]) -> Voice:
+def _from(place: Callable[[View], int]) -> Voice:
     return speaking(lambda told: told.answer[place(told) :])
 
 
-def _restarted(boundary: str, count: int = 1, *, of: Callable[[Cue], int]) -> Voice:
-    def place(told: Cue) -> int:
+def _restarted(boundary: str, count: int = 1, *, of: Callable[[View], int]) -> Voice:
+    def place(told: View) -> int:
         until = told.answer[: of(told)].rstrip()
         ends = [match.end() for match in re.finditer(boundary, until)]
         return ends[-count] if len(ends) >= count else 0
@@ -34,11 +34,11 @@ def _restarted(boundary: str, count: int = 1, *, of: Callable[[Cue], int]) -> Vo
     return _from(place)
 
 
-def _sent(told: Cue) -> int:
+def _sent(told: View) -> int:
     return told.asked.said
 
 
-def _quoted(told: Cue) -> int:
+def _quoted(told: View) -> int:
     return told.end
 
 
@@ -88,7 +88,7 @@ UNKNOWN_PREFIXES = {
 def behind(prefix: str, then: Voice) -> Voice:
     """Says this, and then goes on."""
 
-    def voice(asked: Continuation) -> str:
+    def voice(asked: Cue) -> str:
         return prefix + then(asked)
 
     return voice
@@ -97,7 +97,7 @@ def behind(prefix: str, then: Voice) -> Voice:
 def quoted(opens: str, closes: str) -> Voice:
     """As told, with the words in quotation marks."""
 
-    def say(told: Cue) -> str:
+    def say(told: View) -> str:
         words = told.answer[told.begin : told.end]
         return f"{opens}{words}{closes}{told.answer[told.end :]}"
 

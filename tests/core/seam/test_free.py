@@ -275,7 +275,6 @@ def test_what_may_be_the_mark_is_released_where_the_block_ends():
     assert not free.holding
 
 
-@pytest.mark.xfail(reason="the end of a block releases the mark as text")
 @pytest.mark.parametrize("said", [f"{ASKED} far.\n{MARK}", MARK], ids=["after words", "alone"])
 def test_the_mark_at_the_end_of_the_last_block_is_no_text(said):
     free = seam()
@@ -316,7 +315,6 @@ def test_no_more_is_held_than_the_bound_and_a_delta(text, said, size):
         assert len(free._lead) <= window
 
 
-@pytest.mark.xfail(reason="white space is held without a bound while a repetition is compared")
 def test_white_space_is_not_held_while_a_repetition_is_compared():
     free = seam(join_unproven=True)
     for chunk in pieces("x" + " " * 9000, 50):  # there is an "x" in the text

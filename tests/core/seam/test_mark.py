@@ -76,7 +76,7 @@ def test_endless_white_space_is_not_held():
 def test_what_may_be_the_mark_is_released_where_another_block_follows():
     mark = Mark(MARK)
     assert mark.strip("the dog [[AL") == "the dog"  # noqa: B005
-    assert mark.release() == " [[AL"
+    assert mark.end_block() == " [[AL"
     assert mark.strip("one") == "one"
     assert not mark.seen
 

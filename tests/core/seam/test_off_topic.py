@@ -6,9 +6,6 @@ import pytest
 
 from unbroken._core.seam.off_topic import is_off_topic
 
-VERBOSE = pytest.mark.xfail(reason="the spaces of `_POLITE` and `_I` are lost in a verbose pattern")
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -16,7 +13,7 @@ VERBOSE = pytest.mark.xfail(reason="the spaces of `_POLITE` and `_I` are lost in
         "I'm not sure what you would like me to do.",
         "I'm sorry, but I can't continue without more context.",
         "I'm very sorry about the interruption.",
-        pytest.param("I am happy to help! What would you like?", marks=VERBOSE),
+        "I am happy to help! What would you like?",
         "I apologize for the interruption.",
         "I don't see a message that was cut off.",
         "Could you please share the text?",
@@ -32,10 +29,10 @@ VERBOSE = pytest.mark.xfail(reason="the spaces of `_POLITE` and `_I` are lost in
         "Your last message was cut off.",
         "My previous response was complete.",
         "Please provide more details.",
-        pytest.param("Sure! Could you please share the text?", marks=VERBOSE),
-        pytest.param("Okay, I'm ready to continue.", marks=VERBOSE),
-        pytest.param("Hello! How can I help you today?", marks=VERBOSE),
-        pytest.param("Sure. Of course, certainly, I'm happy to help.", marks=VERBOSE),
+        "Sure! Could you please share the text?",
+        "Okay, I'm ready to continue.",
+        "Hello! How can I help you today?",
+        "Sure. Of course, certainly, I'm happy to help.",
     ],
 )
 def test_a_remark_is_off_topic(reply):

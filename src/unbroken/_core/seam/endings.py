@@ -68,7 +68,8 @@ class Endings:
 def is_periodic(text: str) -> bool:
     """Whether a text is one string at least twice over, the last time perhaps cut short."""
     # The space after the last repetition may be missing.
-    return any(_period(repeated) <= len(repeated) // 2 for repeated in (text, text + " "))
+    versions = (text, text + " ") if text else ()
+    return any(_period(version) <= len(version) // 2 for version in versions)
 
 
 def _period(text: str) -> int:

@@ -17,6 +17,7 @@ words change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from unbroken._core.seam.endings import MIN_PROOF, Endings
@@ -60,6 +61,15 @@ class Expected:
     before: str = ""
 
 
+class _Hypothesis(Enum):
+    """What stands before the known words of a reply."""
+
+    AT_ONCE = "nothing, or marks that open a quotation"
+    ANNOUNCED = "a preamble that announces a continuation"
+    PARTED = "words of any kind, which the reply before began with, too"
+    ALL_AGAIN = "words of any kind, before all of the delivered text"
+
+
 class Found(NamedTuple):
     """Known words in a folded reply."""
 
@@ -91,61 +101,59 @@ class Evidence:
         """
         last = self.known.text[-1:]
         ends = [end for end in range(searched + 1, len(said) + 1) if said[end - 1] == last]
-        hypotheses = list(self._hypotheses(reply, said)) if ends else []
+        beginnings = list(self._beginnings(reply, said)) if ends else []
         for end in ends:
-            for kind, begin in hypotheses:
-                if begin < end and self._proves(kind, said[begin:end]):
-                    return Found(self._named(kind, said[begin:end]), begin, end)
+            for hypothesis, begin in beginnings:
+                if begin < end and self._proves(hypothesis, said[begin:end]):
+                    return Found(self._kind(hypothesis, said[begin:end]), begin, end)
         return None
 
     def repeated(self, reply: str, said: str) -> tuple[Found, list[int]] | None:
-        """Find delivered text that a whole folded reply repeats, behind what may stand before it.
+        """Find delivered text that a folded reply repeats to its end so far.
 
         Returns:
             What was found, and the positions behind it in the delivered text.
         """
-        for kind, begin in self._hypotheses(reply, said):
+        for hypothesis, begin in self._beginnings(reply, said):
             words = said[begin:]
-            places = self.known.places(words) if words else []
+            places = self.known.places(words) if len(words) >= MIN_PROOF else []
             if places:
-                return Found(self._named(kind, words), begin, len(said)), places
+                return Found(self._kind(hypothesis, words), begin, len(said)), places
         return None
 
     def repeats_end(self, said: str) -> bool:
         """Whether the end of the delivered text stands anywhere in a folded reply."""
         return bool(self.known.text) and self.known.text[-MIN_PROOF:] in said
 
-    def _hypotheses(self, reply: str, said: str) -> Iterator[tuple[SeamKind, int]]:
-        """Where known words may begin in the reply, and what they make of the seam."""
+    def _beginnings(self, reply: str, said: str) -> Iterator[tuple[_Hypothesis, int]]:
+        """Where known words may begin in a reply."""
         for begin in after_marks(said):
-            yield SeamKind.ASKED, begin
+            yield _Hypothesis.AT_ONCE, begin
             if self._words and said.startswith(self._words, begin):
                 # The quoted words may stand in marks of their own, before what was left out.
-                yield SeamKind.ASKED, after_closing(said, begin + len(self._words))
+                yield _Hypothesis.AT_ONCE, after_closing(said, begin + len(self._words))
         preamble = after_preamble(reply)
         if preamble:
             for begin in after_marks(said, preamble):
-                yield SeamKind.ANNOUNCED, begin
+                yield _Hypothesis.ANNOUNCED, begin
         parting = _common_length(said, self._before)
         if parting < min(len(said), len(self._before)):
             for begin in range(max(parting - _PARTING, 1), parting + 1):
-                yield SeamKind.RESTARTED, begin
+                yield _Hypothesis.PARTED, begin
         begins = self.known.text[:_MIN_ALL]
         if len(begins) == _MIN_ALL and (begin := said.find(begins)) > 0:
-            yield SeamKind.RESTARTED, begin
+            yield _Hypothesis.ALL_AGAIN, begin
 
-    def _proves(self, kind: SeamKind, words: str) -> bool:
+    def _proves(self, hypothesis: _Hypothesis, words: str) -> bool:
         if words != self.asked:
             return self.known.proves(words)
         # Away from the beginning, words that stand several times in the text prove nothing.
-        return kind is SeamKind.ASKED or (
-            kind is SeamKind.ANNOUNCED and self.known.is_unique(words)
-        )
+        return hypothesis is _Hypothesis.AT_ONCE or self.known.is_unique(words)
 
-    def _named(self, kind: SeamKind, words: str) -> SeamKind:
-        if kind is SeamKind.ASKED:
-            return SeamKind.ASKED if words == self.asked else SeamKind.RESTARTED
-        return SeamKind.ANNOUNCED
+    def _kind(self, hypothesis: _Hypothesis, words: str) -> SeamKind:
+        if hypothesis is not _Hypothesis.AT_ONCE:
+            return SeamKind.ANNOUNCED
+        return SeamKind.ASKED if words == self.asked else SeamKind.RESTARTED
 
 
 def _common_length(text: str, other: str) -> int:

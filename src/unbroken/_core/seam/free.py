@@ -24,6 +24,13 @@ ROOM = 260
 """Characters that are held at most for what stands before the words that were asked for."""
 
 
+# White space at the seam that is held at most.
+_MAX_SPACE = 1024
+
+# Marks that open a quotation as well as close it.
+_SYMMETRIC = frozenset("\"'`*_")
+
+
 class _State(Enum):
     """How far a seam is decided."""
 
@@ -218,8 +225,8 @@ class FreeSeam:
         size = len(self._closing)
         if not size or fold(rest[:size]) != self._closing:
             return rest
-        opens = rest[size : size + 1].isalnum() and not self._evidence.known.text[-1].isalnum()
-        return rest if opens else rest[size:]
+        may_open = _SYMMETRIC.issuperset(rest[:size]) and rest[size : size + 1].isalnum()
+        return rest if may_open and not self._evidence.known.text[-1].isalnum() else rest[size:]
 
     def _begin_spacing(self, rest: str) -> str:
         self._held = ""
@@ -228,7 +235,7 @@ class FreeSeam:
 
     def _space(self, text: str) -> str:
         self._held += text
-        if not self._held.strip() and self._trail:
+        if self._trail and not self._held.strip() and len(self._held) <= _MAX_SPACE:
             return ""
         return self._pass_from_now_on(self._held)
 

@@ -12,8 +12,8 @@ __all__ = ["is_off_topic"]
 
 _MAX_LENGTH = 400
 
-_POLITE = r"(?:(?:sure|of course|okay|ok|certainly|yes|no problem|understood|hello|hi)[,!.]* )*"
-_I = r"i(?:'m| am)"
+_POLITE = r"(?:(?:sure|of\ course|okay|ok|certainly|yes|no\ problem|understood|hello|hi)[,!.]*\ )*"
+_I = r"i(?:'m|\ am)"
 _OFF_TOPIC = re.compile(
     rf"""{_POLITE}(?:
         no\ response\ (?:is\ )?(?:requested|needed|required)

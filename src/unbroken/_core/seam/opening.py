@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["after_closing", "after_marks", "after_preamble", "closing"]
 
 # In a folded text: dots, a block quote, a code fence, quotation marks and emphasis.
-_MARK = re.compile(r"(?:\.{2,6}|\u2026|>|```\w*(?= )|[\"'`\u00ab\u300c(\[*_]{1,4}) ?")
-_MAX_MARKS = 3
+_MARK = re.compile(r"(?:\.{2,6}|\u2026|>|```\w*(?= )|[\"'`\u00ab\u300c(\[*_]) ?")
+_MAX_MARKS = 6
 _QUOTATION = re.compile(r"[\"'`\u00ab\u300c(\[*_]{1,4}(?= ?\Z)")
 _CLOSED = re.compile(r"[\"'`\u00bb\u300d)\]*_]{1,4} ?")
 _SAME = re.compile(r"\*+|_+|`+|.")

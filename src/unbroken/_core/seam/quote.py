@@ -44,6 +44,8 @@ MIN_TEXT = 24
 MIN_TEXT_AGAIN = 140
 """The same, after a reply that proved nothing: a shorter text cannot be quoted otherwise."""
 
+# A text has words if so many begin near its end.
+_MIN_WORDS = 3
 _BOUNDARY = re.compile(r"\n\s*(?=\S)|[.!?\u3002\uff01\uff1f]\s*(?=\S)")
 _SPACE = re.compile(r"\s+")
 _LONE_SURROGATES = "".join(map(chr, range(0xD800, 0xE000)))
@@ -112,7 +114,7 @@ def quote_ending(text: str, least: int = _MIN_QUOTE) -> Quote:
     """
     end = _end(text)
     known = Endings(text[:end])
-    starts = _after_something(text, _word_starts(text, end))
+    starts = _after_something(text, _starts(text, end))
     if not starts or _length(text, starts[-1], end) < MIN_TEXT:
         starts = _after_something(text, _all_starts(text, end))
     unique = _unique_endings(known, text, end, starts, least)
@@ -170,7 +172,8 @@ def _unique_endings(
 def _one_repetition(known: Endings, text: str, end: int, starts: Sequence[int]) -> int:
     """Where the last repetition begins, in a text that repeats itself."""
     begin = starts[-1] if starts else _begin(text)
-    most = min(known.period(fold(text[begin:end].strip())), _MAX_QUOTE)
+    long = (at for at in starts if _length(text, at, end) >= _MIN_QUOTE)
+    most = min(known.period(fold(text[next(long, begin) : end].strip())), _MAX_QUOTE)
     fitting = [at for at in starts if _length(text, at, end) <= most]
     if not fitting:
         return max(end - most, begin)
@@ -180,8 +183,8 @@ def _one_repetition(known: Endings, text: str, end: int, starts: Sequence[int]) 
 def _starts(text: str, end: int) -> list[int]:
     """Where what is quoted may begin, the nearest to its end first: at words, if there are any."""
     words = _word_starts(text, end)
-    near = words and _length(text, words[0], end) < 4 * _MIN_QUOTE and len(words) > 1
-    return words if near else _all_starts(text, end)
+    near = [at for at in words if end - at <= 4 * _MIN_QUOTE]
+    return words if len(near) >= _MIN_WORDS else _all_starts(text, end)
 
 
 def _word_starts(text: str, end: int) -> list[int]:

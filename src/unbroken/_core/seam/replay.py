@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay"]
 
+# White space is compared when something follows it; more of it than this is no repetition.
+_MAX_SPACE = 1024
+
 
 class Replay:
     """Compares a reply with the places in the delivered text that it may repeat.
@@ -39,6 +42,7 @@ class Replay:
         self._held += text
         said = fold(self._held.rstrip())
         if not said:
+            self.lost = len(self._held) > _MAX_SPACE
             return None
         known = self._known.text
         places = [at for at in self._places if known.startswith(said[: len(known) - at], at)]
