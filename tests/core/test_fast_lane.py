@@ -252,6 +252,7 @@ def test_the_lane_goes_on_after_a_delta_that_was_parsed():
     lane.flush()
     for each in (block, received):
         each.add({"type": "text_delta", "text": "["})
+    lane.enter(Track(block, 0, 0, received=received, trigger=b"["))
     assert lane.take(delta_frame("b")) is not None
     assert lane.run is run
     lane.flush()

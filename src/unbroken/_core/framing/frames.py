@@ -22,6 +22,7 @@ __all__ = [
     "PlainDelta",
     "ServerSentEvents",
     "from_json",
+    "string_of",
     "text_and_end",
     "to_json",
 ]
@@ -201,9 +202,20 @@ def from_json(data: bytes | str) -> Any:
         raise ValueError("JSON that is nested too deep") from None
 
 
+_decode = json.JSONDecoder().decode
 # `json.dumps()` makes an encoder each time.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def string_of(inside: bytes | bytearray) -> str:
+    """The string whose JSON, without its quotes, is this.
+
+    Raises:
+        ValueError: If it is not valid.
+    """
+    value: str = _decode(f'"{inside.decode()}"')
+    return value
 
 
 def to_json(data: object) -> bytes:
@@ -217,7 +229,7 @@ def to_json(data: object) -> bytes:
 def _plain_event(match: re.Match[bytes], frame: bytes) -> Event:
     """The event of a plain delta: only its text is parsed."""
     try:
-        text = json.loads(b'"%s"' % match[5])
+        text = string_of(match[5])
     except ValueError:
         raise FrameError("an event without valid JSON") from None
     kind = (match[2] or match[3] or match[4]).decode()

@@ -5,11 +5,10 @@ Source of the types and deltas: the API's streaming reference and `anthropic.typ
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.framing.frames import STRINGS, from_json, to_json
+from unbroken._core.framing.frames import STRINGS, from_json, string_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +67,7 @@ class _DeltaBuffer:
         return self.delta if self.string is None else {**self.delta, self.string: self.value()}
 
     def value(self) -> str:
-        value: str = json.loads(b'"%s"' % self.text)
-        return value
+        return string_of(self.text)
 
 
 class Block:

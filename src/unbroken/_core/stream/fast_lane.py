@@ -6,11 +6,10 @@ regular expression recognises it, and its JSON text is added to the block as it 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from unbroken._core.framing.frames import text_and_end
+from unbroken._core.framing.frames import string_of, text_and_end
 
 if TYPE_CHECKING:
     from unbroken._core.framing.frames import Framing, PlainDelta
@@ -85,7 +84,7 @@ class DeltaRun:
         self._counted = len(self._text)
         if self._track.received is not None and came:
             self._track.received.tail("text_delta").extend(came)
-        return len(json.loads(b'"%s"' % came))
+        return len(string_of(came))
 
     def skip(self) -> None:
         """Leave out of the count what was added to the block since the last time."""
@@ -119,13 +118,16 @@ class FastLane:
         self._track: Track | None = None
         self._last: DeltaRun | None = None
         self.run: DeltaRun | None = None
-        """The deltas that came last, if nothing else has come since."""
+        """What the next delta may add to without being parsed."""
         self.chars = 0
         """Characters that came, as of the last `flush()`."""
 
     def enter(self, track: Track) -> None:
-        """Take in plain deltas that go this way."""
+        """Take in plain deltas that go this way, after the event that came last was parsed."""
         self._track = track
+        if self._last is not None and self._last.continues(track):
+            self._last.skip()
+            self.run = self._last
 
     def leave(self) -> None:
         """Take in no more deltas."""
@@ -136,20 +138,13 @@ class FastLane:
         """Take in a delta, and return what the caller gets for it; None if it must be parsed."""
         if self._track is None:
             return None
-        run = self.run or self._resumable(self._track)
-        out = None if run is None else run.add(frame)
+        out = None if self.run is None else self.run.add(frame)
         if out is None:
-            run = self._new_run(frame, self._track, run)
+            run = self._new_run(frame, self._track, self.run)
             out = None if run is None else run.add(frame)
-        if out is not None:
-            self.run = self._last = run
+            if out is not None:
+                self.run = self._last = run
         return out
-
-    def _resumable(self, track: Track) -> DeltaRun | None:
-        if self._last is None or not self._last.continues(track):
-            return None
-        self._last.skip()
-        return self._last
 
     def _new_run(self, frame: bytes, track: Track, refused_by: DeltaRun | None) -> DeltaRun | None:
         delta = self._framing.plain_delta(frame)
