@@ -50,6 +50,6 @@ def test_replies_are_counted():
     assert replies == Replies(unproven=1, before="Well then!")
     assert replies.add(SeamProblem.EMPTY, seam).empty == 1
     remark = replies.add(SeamProblem.OFF_TOPIC, seam)
-    assert (remark.off_topic, remark.unproven) == (1, 2)
+    assert (remark.off_topic, remark.unproven, remark.count) == (1, 1, 2)
     assert NO_REPLIES.add(SeamProblem.DIVERGED, seam).diverged
     assert NO_REPLIES.add(SeamProblem.NO_PROGRESS, seam).diverged

@@ -6,6 +6,7 @@ import pytest
 
 from unbroken._core.seam.off_topic import is_off_topic
 
+
 @pytest.mark.parametrize(
     "reply",
     [

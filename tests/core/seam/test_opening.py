@@ -18,11 +18,11 @@ from unbroken._core.seam.opening import after_marks, after_preamble, closing
         pytest.param('"the fox"', [0, 1], id="a quotation"),
         pytest.param('"...the fox"', [0, 1, 4], id="a quotation that begins with dots"),
         pytest.param("> the fox", [0, 2], id="a block quote"),
-        pytest.param("**the fox**", [0, 2], id="emphasis"),
+        pytest.param("**the fox**", [0, 1, 2], id="emphasis"),
         pytest.param("\u300c\u72d0", [0, 1], id="a Japanese quotation"),
         pytest.param("\u00ab the fox", [0, 2], id="a French quotation"),
         pytest.param("```python x = 1", [0, 10], id="a fence that names a language"),
-        pytest.param("> > > > the fox", [0, 2, 4, 6], id="no more than three"),
+        pytest.param("> " * 8 + "the fox", [0, 2, 4, 6, 8, 10, 12], id="no more than six"),
         pytest.param("", [0], id="nothing at all"),
     ],
 )

@@ -92,9 +92,7 @@ class FreeSeam:
         Raises:
             SeamError: If the reply proves nothing, and is not to be joined as it is.
         """
-        out = self._read(text if self._mark is None else self._mark.strip(text))
-        self._is_empty = self._is_empty and not out
-        return out
+        return self._read(text if self._mark is None else self._mark.strip(text))
 
     def end_block(self) -> str:
         """A text block is over: what is undecided stays held, as the next block may go on."""
@@ -123,7 +121,9 @@ class FreeSeam:
         return out
 
     def _read(self, text: str) -> str:
-        return _READ[self._state](self, text)
+        out = _READ[self._state](self, text)
+        self._is_empty = self._is_empty and not out
+        return out
 
     # Deciding
 

@@ -44,8 +44,8 @@ MIN_TEXT = 24
 MIN_TEXT_AGAIN = 140
 """The same, after a reply that proved nothing: a shorter text cannot be quoted otherwise."""
 
-# A text has words if so many begin near its end.
-_MIN_WORDS = 3
+# Words are longer than this on average only in a script, or a code, that has no spaces.
+_MAX_MEAN_WORD = 20
 _BOUNDARY = re.compile(r"\n\s*(?=\S)|[.!?\u3002\uff01\uff1f]\s*(?=\S)")
 _SPACE = re.compile(r"\s+")
 _LONE_SURROGATES = "".join(map(chr, range(0xD800, 0xE000)))
@@ -183,8 +183,9 @@ def _one_repetition(known: Endings, text: str, end: int, starts: Sequence[int]) 
 def _starts(text: str, end: int) -> list[int]:
     """Where what is quoted may begin, the nearest to its end first: at words, if there are any."""
     words = _word_starts(text, end)
-    near = [at for at in words if end - at <= 4 * _MIN_QUOTE]
-    return words if len(near) >= _MIN_WORDS else _all_starts(text, end)
+    seen = min(4 * _MIN_QUOTE, end - _begin(text))
+    near = [at for at in words if end - at <= seen]
+    return words if len(near) * _MAX_MEAN_WORD >= seen else _all_starts(text, end)
 
 
 def _word_starts(text: str, end: int) -> list[int]:
