@@ -1,4 +1,4 @@
-"""Writes RESULTS.md and the figure of the README from the JSON in `results/`.
+"""Writes RESULTS.md and peers.svg from the JSON in `results/`.
 
 python -m benchmarks.results
 """

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from pathlib import Path
 
 import pytest
 
 from unbroken import Continuation, FailureKind, Policy
 from unbroken._core.environment import SWITCHES, VARIABLES
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_nothing_set_is_the_default():
@@ -135,12 +131,3 @@ def test_a_subclass_makes_its_own():
         pass
 
     assert type(Mine.from_env({})) is Mine
-
-
-def test_the_readme_lists_the_variables():
-    readme = README.read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(UNBROKEN_\w+)` \|[^|]*\| `([^`]+)` \|$", readme, re.MULTILINE))
-    assert set(rows) == set(VARIABLES)
-    for name, default in rows.items():
-        assert Policy.from_env({name: default}) == Policy()
-    assert [kind for kind in FailureKind if f"`{kind.upper()}`" not in readme] == []

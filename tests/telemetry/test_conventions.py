@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import pkgutil
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -14,6 +13,7 @@ import opentelemetry.semconv._incubating.attributes as incubating
 import opentelemetry.semconv._incubating.metrics as incubating_metrics
 import opentelemetry.semconv.attributes as stable
 import pytest
+from tests.documents.markdown import TELEMETRY
 from tests.telemetry.recording import ASK, SDK_TRACES, Recording
 
 from unbroken import telemetry
@@ -25,7 +25,6 @@ from unbroken.testing import FaultServer, faults
 if TYPE_CHECKING:
     import logging
 
-README = Path(__file__).parents[2] / "README.md"
 DOCUMENTED = telemetry.__doc__ or ""
 
 
@@ -72,10 +71,9 @@ def in_code(cell: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", cell))
 
 
-def test_the_readme_holds_the_tables_of_the_docstring():
+def test_the_reference_holds_the_tables_of_the_docstring():
     tables = DOCUMENTED[DOCUMENTED.index("### Spans") :].strip()
-    observability = README.read_text(encoding="utf-8").partition("\n## Observability\n")[2]
-    assert tables in observability.partition("\n## ")[0]
+    assert tables == TELEMETRY.section("Reference").strip()
 
 
 @pytest.fixture(scope="module")
