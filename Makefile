@@ -1,18 +1,21 @@
-# Needs make and Python 3.11 or later. Everything else goes into .venv.
+# Needs make and Python 3.11 or later. Everything else goes into .venv and .nox.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: test demo bench clean
+.PHONY: test versions nightly demo bench clean
 
+# `make test T=tests/core/test_bounds.py` runs these tests, and nothing else.
 test: $(VENV)/dev.installed
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pytest -n 2
-	$(BIN)/nox --session "versions(lowest)" "versions(last-0.x)" "versions(last-1.x)"
+	$(if $(T),$(BIN)/pytest $(T),$(BIN)/nox --session lint types tests)
+
+versions: $(VENV)/dev.installed
+	$(BIN)/nox --session versions floors pythons
+
+nightly: $(VENV)/dev.installed
+	$(BIN)/nox --session nightly
 
 demo: $(VENV)/package.installed
 	@$(BIN)/unbroken demo $(ARGS)
@@ -26,7 +29,7 @@ bench: $(VENV)/package.installed
 	$(BIN)/python -m benchmarks.results
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .nox
 
 $(VENV)/package.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,20 +1,24 @@
-"""Tests in environments of their own: other versions of the SDK, and libraries that use it."""
+"""All that checks the project. `make` and continuous integration call these sessions."""
 
 from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
 
 import nox
 
 nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["versions"]
+nox.options.sessions = ["lint", "types", "tests", "versions", "floors", "pythons"]
 
-SDKS = {
-    "lowest": "==0.108.0",
-    "last-0.x": "<1",
-    "last-1.x": "<2",
-    "newest": "<3",
-}
-"""The versions of `anthropic` that are tested: 0.x is built on httpx, the others on httpx2."""
+SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
+"""Versions of `anthropic` beside the newest (`tests`) and the lowest (`floors`).
+
+0.x is built on httpx, the others on httpx2.
+"""
 
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
@@ -24,23 +28,118 @@ FRAMEWORKS = {
 }
 """What each module of `tests/frameworks` needs."""
 
-PYTEST = ["pytest>=8.3", "pytest-timeout>=2.3", "pytest-xdist>=3.6"]
-NETWORKS = ["h2>=4", "trio", "trustme>=1.1"]
-"""What tests of connections need; those of HTTP/2 and of TLS are skipped without."""
+GROUPS = nox.project.load_toml("pyproject.toml")
+TESTS = nox.project.dependency_groups(GROUPS, "tests")
+TRACES = nox.project.dependency_groups(GROUPS, "traces")
+PLATFORMS = nox.project.dependency_groups(GROUPS, "platforms")
+
+PARALLEL = ("-n", "auto")
+AGAIN = ("-q", "-m", "not nightly and not once", "--hypothesis-profile=quick", *PARALLEL)
+"""For tests that the session `tests` has run already."""
+
+SDK_TESTS = [
+    "tests/doors",
+    "tests/telemetry/test_spans.py",
+    "tests/transport/test_transport.py::test_a_client_of_the_sdk_on_top",
+]
+"""What depends on the SDK."""
+
+LIBRARY_TESTS = [
+    "tests/core/test_backoff.py",
+    "tests/doors",
+    "tests/drivers",
+    "tests/telemetry",
+    "tests/test_responses.py",
+    "tests/transport",
+]
+"""What depends on any library."""
+
+
+def starts(python: str) -> bool:
+    """Whether this Python is installed; pyenv leaves commands of those that are switched off."""
+    command = shutil.which(f"python{python}")
+    if command is None:
+        return False
+    return subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+PYTHONS = [version for version in ("3.12", "3.13") if starts(version)]
+
+
+# In the environment that nox runs in, which `make` fills
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Look for mistakes and for code that is formatted otherwise."""
+    session.run(sys.executable, "-m", "ruff", "check")
+    session.run(sys.executable, "-m", "ruff", "format", "--check")
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check the types of everything, and with pyright those that a user sees."""
+    session.run(sys.executable, "-m", "mypy")
+    session.run(sys.executable, "-m", "pyright", "--pythonpath", sys.executable)
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """Run the tests, and measure what they run."""
+    coverage = (sys.executable, "-m", "coverage")
+    session.run(*coverage, "erase")
+    session.run(*coverage, "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    session.run(*coverage, "combine", "--quiet")
+    session.run(*coverage, "report")
+
+
+@nox.session(python=False)
+def nightly(session: nox.Session) -> None:
+    """Run the tests that take long too, and the others with many more examples."""
+    arguments = ("-m", "nightly or not nightly", "--hypothesis-profile=nightly")
+    session.run(sys.executable, "-m", "pytest", *PARALLEL, *arguments, *session.posargs)
+
+
+# In environments of their own
 
 
 @nox.session
 @nox.parametrize("sdk", list(SDKS), ids=list(SDKS))
 def versions(session: nox.Session, sdk: str) -> None:
-    """Run what touches the SDK and the HTTP libraries, with one version of the SDK."""
-    session.install(f"anthropic[bedrock,vertex]{SDKS[sdk]}", "-e", ".", *PYTEST, *NETWORKS)
-    session.run("python", "-c", "import anthropic; print('anthropic', anthropic.__version__)")
-    session.run("pytest", "-q", "-n", "2", *(session.posargs or ["tests/doors", "tests/transport"]))
+    """Run the tests of what depends on the SDK, with one version of it."""
+    session.install(f"anthropic[bedrock,vertex]{SDKS[sdk]}", "-e", ".", *TESTS)
+    show_versions(session)
+    session.run("pytest", *AGAIN, *(session.posargs or SDK_TESTS))
+
+
+@nox.session(venv_backend="uv")
+def floors(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency that pyproject.toml admits."""
+    session.install("--upgrade", "--resolution", "lowest-direct", "-e", ".", *TRACES)
+    session.install(*PLATFORMS, *TESTS)
+    show_versions(session)
+    session.run("pytest", *AGAIN, *(session.posargs or LIBRARY_TESTS))
+
+
+@nox.session(python=PYTHONS or False)
+def pythons(session: nox.Session) -> None:
+    """Run the tests with each other version of Python that is installed."""
+    if not PYTHONS:
+        session.skip("neither Python 3.12 nor 3.13 is installed")
+    session.install("-e", ".", *TRACES, *PLATFORMS, *TESTS)
+    session.run("pytest", *AGAIN, *session.posargs)
 
 
 @nox.session
 @nox.parametrize("framework", list(FRAMEWORKS), ids=list(FRAMEWORKS))
 def frameworks(session: nox.Session, framework: str) -> None:
     """Run one library, unmodified, through drops."""
-    session.install(*FRAMEWORKS[framework], "-e", ".", *PYTEST)
+    session.install(*FRAMEWORKS[framework], "-e", ".", *TESTS)
     session.run("pytest", "-q", f"tests/frameworks/test_{framework}.py", *session.posargs)
+
+
+def show_versions(session: nox.Session) -> None:
+    """Print what was installed."""
+    names = ("anthropic", "anyio", "httpx", "opentelemetry-sdk", "tenacity")
+    code = f"from importlib.metadata import version; print(*map(version, {names}))"
+    session.run("python", "-c", code)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
+from tests.samples import NEWEST
 
 import unbroken
 from unbroken.testing import FaultServer
@@ -19,9 +20,6 @@ all: one held a lantern, the other “a letter”.
 
 - The first was old; the second was older — 七十歳.
 - Ha ha ha, said neither of them."""
-
-PREFILLS = "claude-haiku-4-5"
-NEWEST = "claude-opus-5-5"
 
 
 class Clock:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import unquote
 
 from tests.core.aws_frames import chunk, exception
+from tests.samples import HEADERS
 
 from unbroken.testing import voices
 from unbroken.testing.api import Api, Settings
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from unbroken.testing.delivery import Response
 
-HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 from tests.doors.platforms import ACCESS_KEY, SECRET_KEY, Drop, Platform, Seen
+from tests.samples import AT_ONCE, STORY
 
 import unbroken
-from unbroken import FailureKind, Policy
+from unbroken import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,6 @@ botocore_auth = pytest.importorskip("botocore.auth")
 botocore_awsrequest = pytest.importorskip("botocore.awsrequest")
 botocore_credentials = pytest.importorskip("botocore.credentials")
 
-STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
 MODELS = {
     "anthropic.claude-opus-4-6-v1": "user",
     "us.anthropic.claude-sonnet-4-5-20250929-v1:0": "assistant",
@@ -87,7 +87,7 @@ def aread(client: Any, model: str) -> Any:
 )
 def test_a_message_reaches_its_end(drop, model, cls, reader: Callable[..., Any]):
     with Platform("bedrock", STORY, [drop]) as server:
-        client = unbroken.wrap(client_of(server, cls), Policy(time_scale=0))
+        client = unbroken.wrap(client_of(server, cls), AT_ONCE)
         message, report = reader(client, model)
         assert type(client) is cls
         if cls is anthropic.AnthropicBedrock:
@@ -103,7 +103,7 @@ def test_a_message_reaches_its_end(drop, model, cls, reader: Callable[..., Any])
 
 def test_each_request_is_signed_for_itself():
     with Platform("bedrock", STORY, [Drop("reset", after=9)]) as server:
-        with unbroken.wrap(client_of(server), Policy(time_scale=0)) as client:
+        with unbroken.wrap(client_of(server), AT_ONCE) as client:
             read(client, "anthropic.claude-opus-4-6-v1")
         first, second = server.seen
         assert first.head.body != second.head.body
@@ -115,7 +115,7 @@ def test_many_drops():
     drops = [Drop("reset", after=20), Drop("exception", after=20), Drop("half_frame", after=20)]
     with (
         Platform("bedrock", STORY * 9, drops * 2) as server,
-        unbroken.wrap(client_of(server), Policy(time_scale=0)) as client,
+        unbroken.wrap(client_of(server), AT_ONCE) as client,
     ):
         message, report = read(client, "anthropic.claude-opus-4-6-v1")
     assert [block.text for block in message.content] == [STORY * 9]
@@ -126,7 +126,7 @@ def test_many_drops():
 def test_calls_that_are_not_streamed():
     with (
         Platform("bedrock", STORY, [Drop("status", kind="ThrottlingException")]) as server,
-        unbroken.wrap(client_of(server), Policy(time_scale=0)) as client,
+        unbroken.wrap(client_of(server), AT_ONCE) as client,
     ):
         message = client.messages.create(**asked("anthropic.claude-opus-4-6-v1"))
     assert message.content[0].text == STORY
@@ -134,7 +134,7 @@ def test_calls_that_are_not_streamed():
 
 
 def test_what_is_given_up_is_what_the_sdk_raises():
-    policy = Policy(time_scale=0, continuation="off")
+    policy = AT_ONCE.replace(continuation="off")
     drop = Drop("exception", after=9, kind="throttlingException")
     with (
         Platform("bedrock", STORY, [drop]) as server,
@@ -152,7 +152,7 @@ def test_what_is_given_up_is_what_the_sdk_raises():
 
 
 def test_a_drop_that_cannot_be_mended():
-    policy = Policy(time_scale=0, continuation="off")
+    policy = AT_ONCE.replace(continuation="off")
     with (
         Platform("bedrock", STORY, [Drop("half_frame", after=9)]) as server,
         unbroken.wrap(client_of(server), policy) as client,
@@ -174,7 +174,7 @@ def test_the_profile_is_kept(tmp_path, monkeypatch):
         client = anthropic.AnthropicBedrock(
             aws_profile="work", aws_region="us-east-1", base_url=server.url
         )
-        with unbroken.wrap(client, Policy(time_scale=0)) as wrapped:
+        with unbroken.wrap(client, AT_ONCE) as wrapped:
             assert wrapped.aws_profile == "work"
             message, _ = read(wrapped, "anthropic.claude-opus-4-6-v1")
     assert [block.text for block in message.content] == [STORY]

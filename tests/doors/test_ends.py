@@ -12,12 +12,11 @@ from typing import Any
 import anthropic
 import pytest
 from tests.doors.conftest import ANSWER, read, request
+from tests.samples import AT_ONCE
 
 import unbroken
 from unbroken import FailureKind, Outcome, Policy
 from unbroken.testing import faults
-
-AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ HTTP_ERRORS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("script", "waits"), HTTP_ERRORS.values(), ids=HTTP_ERRORS)
 @pytest.mark.parametrize("streams", [True, False], ids=["stream", "plain"])
 def test_a_retryable_failure_waits_as_long_as_its_row_says(

@@ -6,7 +6,8 @@ from typing import Any
 
 import anthropic
 import pytest
-from tests.doors.conftest import ANSWER, NEWEST, PREFILLS, read, request
+from tests.doors.conftest import ANSWER, read, request
+from tests.samples import NEWEST, PREFILLS
 
 import unbroken
 from unbroken import AttemptKind, Continuation, Outcome, Policy
@@ -21,6 +22,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("model", [PREFILLS, NEWEST])
 @pytest.mark.parametrize("fault", BREAKS.values(), ids=BREAKS)
 @pytest.mark.parametrize("chars", [0, 1, 11, 40, 170, len(ANSWER)])
@@ -44,6 +46,7 @@ def test_frames_may_be_split_anywhere(serve, connect, model, gzip):
     assert read(connect(server), model=model)[0] == ANSWER
 
 
+@pytest.mark.once
 def test_a_cut_inside_a_character_of_several_bytes(serve, connect):
     for cut in range(700, 730):
         server = serve("日本語" * 30, delta_chars=10, faults=[faults.reset(after_bytes=cut)])
@@ -144,6 +147,7 @@ VOICES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("voice", VOICES.values(), ids=VOICES)
 @pytest.mark.parametrize("chars", [20, 99, 133, 150, 170, 190, len(ANSWER)])
 def test_the_seam_is_exact_whatever_the_model_says_first(serve, connect, voice, chars):

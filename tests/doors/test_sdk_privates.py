@@ -13,10 +13,12 @@ import anthropic
 import pytest
 
 from unbroken._doors import http, sdk_facts
-from unbroken.testing import FaultServer, faults
+from unbroken.testing import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from unbroken.testing import FaultServer
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -36,12 +38,6 @@ class Probe(anthropic.Middleware):
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         self.request, self.call_next = request, call_next
         return await call_next(request)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
 
 
 def client_for(server: FaultServer, probe: Probe, **options: Any) -> anthropic.Anthropic:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.doors.conftest import ANSWER, NEWEST
+from tests.doors.conftest import ANSWER
+from tests.samples import NEWEST
 
 import unbroken
 from unbroken.testing import faults

@@ -11,7 +11,8 @@ import anthropic
 import pytest
 from anthropic import beta_async_tool, beta_tool
 from anthropic.resources.beta.messages import Messages
-from tests.doors.conftest import NEWEST, AsyncClock
+from tests.doors.conftest import AsyncClock
+from tests.samples import NEWEST
 
 import unbroken
 from unbroken.testing import Answer, answers, faults

@@ -6,13 +6,12 @@ from typing import Any
 import anthropic
 import pytest
 from tests.doors.platforms import Drop, Platform
+from tests.samples import AT_ONCE, STORY
 
 import unbroken
-from unbroken import Policy
 
 pytest.importorskip("google.auth")
 
-STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
 MODELS = {"claude-opus-4-6": "user", "claude-sonnet-4-5@20250929": "assistant"}
 DROPS = {
     "reset": Drop("reset", after=9),
@@ -41,7 +40,7 @@ def asked(model: str) -> dict[str, Any]:
 def test_a_message_reaches_its_end(drop, model):
     with (
         Platform("vertex", STORY, [drop]) as server,
-        unbroken.wrap(client_of(server), Policy(time_scale=0)) as client,
+        unbroken.wrap(client_of(server), AT_ONCE) as client,
         client.messages.stream(**asked(model)) as stream,
     ):
         assert stream.get_final_text() == STORY
@@ -53,9 +52,7 @@ def test_a_message_reaches_its_end(drop, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_message_reaches_its_end_in_a_task(drop, model):
     async def read() -> str:
-        client = unbroken.wrap(
-            client_of(server, anthropic.AsyncAnthropicVertex), Policy(time_scale=0)
-        )
+        client = unbroken.wrap(client_of(server, anthropic.AsyncAnthropicVertex), AT_ONCE)
         async with client, client.messages.stream(**asked(model)) as stream:
             text: str = await stream.get_final_text()
             return text
@@ -75,7 +72,7 @@ def check(server: Platform, drop: Drop, model: str) -> None:
 def test_calls_that_are_not_streamed():
     with (
         Platform("vertex", STORY, [Drop("status", status=503)]) as server,
-        unbroken.wrap(client_of(server), Policy(time_scale=0)) as client,
+        unbroken.wrap(client_of(server), AT_ONCE) as client,
     ):
         message = client.messages.create(**asked("claude-opus-4-6"))
     assert message.content[0].text == STORY

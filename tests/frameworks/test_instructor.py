@@ -5,7 +5,7 @@ from typing import Any
 import anthropic
 import pytest
 from pydantic import BaseModel
-from tests.frameworks.conftest import AT_ONCE, MODEL
+from tests.samples import AT_ONCE, NEWEST
 
 import unbroken
 from unbroken.testing import Answer, answers, faults
@@ -19,7 +19,7 @@ class City(BaseModel):
 
 
 ASKED: dict[str, Any] = {
-    "model": MODEL,
+    "model": NEWEST,
     "max_tokens": 1000,
     "messages": [{"role": "user", "content": "Oslo?"}],
     "response_model": City,

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import pytest
-from tests.frameworks.conftest import AT_ONCE, MODEL, STORY
+from tests.samples import AT_ONCE, NEWEST, STORY
 
 import unbroken
 from unbroken.testing import faults
@@ -25,7 +25,7 @@ def chat_for(url: str) -> Any:
         def _async_client(self) -> Any:
             return unbroken.wrap(super()._async_client, AT_ONCE)
 
-    return Chat(model=MODEL, api_key="test", base_url=url, max_tokens=1000)
+    return Chat(model=NEWEST, api_key="test", base_url=url, max_tokens=1000)
 
 
 def drop(server: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.frameworks.conftest import AT_ONCE, MODEL, STORY
+from tests.samples import AT_ONCE, NEWEST, STORY
 
 from unbroken.testing import faults
 from unbroken.transport import AsyncRecoveryTransport, RecoveryTransport
@@ -22,7 +22,7 @@ DROPS = (faults.reset(after_chars=20), faults.status(529), faults.eof(after_char
 def asked(server: Any, *script: faults.Fault, **fields: Any) -> dict[str, Any]:
     server.script(*script)
     return {
-        "model": f"anthropic/{MODEL}",
+        "model": f"anthropic/{NEWEST}",
         "messages": [{"role": "user", "content": "Tell me a story."}],
         "api_base": server.url,
         "api_key": "test",

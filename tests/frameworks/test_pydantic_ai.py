@@ -5,7 +5,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from tests.frameworks.conftest import AT_ONCE, MODEL, STORY
+from tests.samples import AT_ONCE, NEWEST, STORY
 
 import unbroken
 from unbroken.testing import Answer, answers, faults
@@ -17,7 +17,7 @@ providers = pytest.importorskip("pydantic_ai.providers.anthropic")
 
 def agent_for(client: Any, **options: Any) -> Any:
     provider = providers.AnthropicProvider(anthropic_client=client)
-    return pydantic_ai.Agent(models.AnthropicModel(MODEL, provider=provider), **options)
+    return pydantic_ai.Agent(models.AnthropicModel(NEWEST, provider=provider), **options)
 
 
 def test_a_streamed_text(server):

@@ -4,9 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.telemetry.recording import STORY, Recording
-
-from unbroken.testing import FaultServer
+from tests.telemetry.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +21,3 @@ def recording(caplog: pytest.LogCaptureFixture) -> Iterator[Recording]:
     complaints = [r.getMessage() for r in caplog.records if r.name.startswith("opentelemetry")]
     assert not complaints
     assert not [r for r in caplog.records if "telemetry failed" in r.getMessage()]
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer(STORY) as server:
-        yield server

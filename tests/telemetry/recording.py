@@ -13,22 +13,20 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.samples import AT_ONCE, PREFILLS
 
 import unbroken
-from unbroken import Policy
 
 if TYPE_CHECKING:
     from unbroken.testing import FaultServer
 
 SDK_TRACES = "open_telemetry" in inspect.signature(anthropic.Anthropic).parameters
-MODEL = "claude-haiku-4-5"
-STORY = "Once upon a time a line broke, and nobody who listened noticed it at all. The end."
+MODEL = PREFILLS
 ASK: dict[str, Any] = {
     "model": MODEL,
     "max_tokens": 1000,
     "messages": [{"role": "user", "content": "Tell me a story."}],
 }
-AT_ONCE = Policy(time_scale=0, budget=None)  # tests must not share one
 
 
 class _Lives(SpanProcessor):

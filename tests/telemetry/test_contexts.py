@@ -10,7 +10,8 @@ import anthropic
 import anyio
 import pytest
 from opentelemetry import baggage, context, trace
-from tests.telemetry.recording import ASK, SDK_TRACES, STORY, is_child, values
+from tests.samples import STORY
+from tests.telemetry.recording import ASK, SDK_TRACES, is_child, values
 
 from unbroken.testing import faults
 

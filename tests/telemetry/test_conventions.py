@@ -45,7 +45,10 @@ def test_what_is_not_ours_is_named_by_the_conventions():
     elsewhere = {names.SDK_SCOPE, names.ATTEMPT_SPAN, names.SCOPE}
     borrowed = {name for name in our_names() - elsewhere if not name.startswith("unbroken.")}
     assert borrowed
-    assert borrowed <= names_of_the_conventions()
+    known = names_of_the_conventions()
+    if names.PROVIDER not in known:
+        pytest.skip("the installed conventions are older than the names")
+    assert borrowed <= known
 
 
 def test_ours_do_not_take_a_name_of_the_conventions():

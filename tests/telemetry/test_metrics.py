@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
-from tests.telemetry.recording import ASK, MODEL, STORY
+from tests.samples import STORY
+from tests.telemetry.recording import ASK, MODEL
 
 from unbroken import Policy
 from unbroken.testing import faults

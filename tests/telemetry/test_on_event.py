@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
-from tests.telemetry.recording import ASK, MODEL, STORY
+from tests.samples import STORY
+from tests.telemetry.recording import ASK, MODEL
 
 from unbroken import (
     AttemptFailed,

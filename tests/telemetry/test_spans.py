@@ -11,16 +11,8 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracer, NoOpTracerProvider, SpanKind, StatusCode
-from tests.telemetry.recording import (
-    ASK,
-    AT_ONCE,
-    MODEL,
-    SDK_TRACES,
-    STORY,
-    is_child,
-    of,
-    values,
-)
+from tests.samples import AT_ONCE, STORY
+from tests.telemetry.recording import ASK, MODEL, SDK_TRACES, is_child, of, values
 
 import unbroken
 from unbroken import Policy

@@ -6,13 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.samples import HEADERS, PREFILLS
 
 if TYPE_CHECKING:
     from unbroken.testing import FaultServer
-
-HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
-PREFILLS = "claude-haiku-4-5"
-NEWEST = "claude-opus-5-5"
 
 
 def user(content: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.testing.helpers import NEWEST, Api, assistant, deltas, user
+from tests.samples import NEWEST
+from tests.testing.helpers import Api, assistant, deltas, user
 
 from unbroken.testing import Answer, Cue, answers, faults, voices
 

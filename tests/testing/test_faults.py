@@ -8,7 +8,8 @@ import time
 import anthropic
 import httpx
 import pytest
-from tests.testing.helpers import HEADERS, body, deltas, events
+from tests.samples import HEADERS
+from tests.testing.helpers import body, deltas, events
 
 from unbroken.testing import Answer, FaultServer, answers, faults
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.testing.helpers import HEADERS, body
+from tests.samples import HEADERS
+from tests.testing.helpers import body
 
 from unbroken.testing import Answer, FaultServer, answers, faults, voices
 

@@ -11,7 +11,8 @@ import time
 
 import httpx
 import pytest
-from tests.testing.helpers import HEADERS, body, deltas, user
+from tests.samples import HEADERS
+from tests.testing.helpers import body, deltas, user
 
 from unbroken.testing import FaultServer, faults
 

@@ -7,7 +7,8 @@ import random
 import anthropic
 import httpx
 import pytest
-from tests.testing.helpers import HEADERS, body, deltas, events, user
+from tests.samples import HEADERS
+from tests.testing.helpers import body, deltas, events, user
 
 from unbroken.testing import Answer, FaultServer, answers, count_tokens
 

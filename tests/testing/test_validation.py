@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.testing.helpers import HEADERS, NEWEST, PREFILLS, assistant, body, user
+from tests.samples import HEADERS, NEWEST, PREFILLS
+from tests.testing.helpers import assistant, body, user
 
 from unbroken.testing import Answer, answers, faults
 from unbroken.testing.models import binds_thinking, takes_prefill

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from tests.samples import AT_ONCE, HEADERS
 
-from unbroken import Policy
 from unbroken.testing import faults
 from unbroken.transport import AsyncRecoveryTransport, RecoveryTransport
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
-# In no time, attempts are what is bounded; and tests must not share a budget.
-AT_ONCE = Policy(time_scale=0, max_fruitless=4, budget=None)
-STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
+    from unbroken import Policy
+
 DROPS = {
     "reset": faults.reset(after_chars=20),
     "close": faults.close(after_chars=20),

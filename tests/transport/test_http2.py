@@ -9,7 +9,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.transport.callers import DROPS, HEADERS, STORY, Read, answering, body
+from tests.samples import HEADERS, STORY
+from tests.transport.callers import DROPS, Read, answering, body
 
 import unbroken
 from unbroken.testing import faults

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.doors.platforms import Drop, Platform
-from tests.transport.callers import AT_ONCE, STORY
+from tests.samples import AT_ONCE, STORY
 
 import unbroken
 from unbroken._core.framing.eventstream import EventStream

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.gateways.proxy import Proxy
-from tests.transport.callers import DROPS, STORY, body
+from tests.samples import STORY
+from tests.transport.callers import DROPS, body
 
 import unbroken
 from unbroken import FailureKind

@@ -7,7 +7,8 @@ from typing import Any
 
 import anthropic
 import pytest
-from tests.transport.callers import AT_ONCE, DROPS, HEADERS, STORY, answering, body
+from tests.samples import AT_ONCE, HEADERS, STORY
+from tests.transport.callers import DROPS, answering, body
 
 import unbroken
 from unbroken import FailureKind, Policy

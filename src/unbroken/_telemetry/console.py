@@ -48,6 +48,10 @@ class ConsoleTree(SpanProcessor):
         else:
             siblings.append(span)
 
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002
+        """Return True: nothing is kept back. Before 1.43, the inherited one returns None."""
+        return True
+
     def _write(self, call: ReadableSpan, attempts: list[ReadableSpan]) -> None:
         if not attempts:
             return

@@ -1,0 +1,53 @@
+"""Guards around every test, and what many of them use."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import certifi
+import pytest
+from hypothesis import settings
+
+from tests import guards
+from tests.samples import STORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from unbroken.testing import FaultServer
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.register_profile("nightly", deadline=None, max_examples=2000)
+settings.load_profile("default")
+
+guards.install()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A short list of authorities: each client reads it, and reading all takes 30 ms."""
+    end = "-----END CERTIFICATE-----\n"
+    short = tmp_path_factory.mktemp("tls") / "authority.pem"
+    short.write_text(certifi.contents().partition(end)[0] + end)
+    os.environ["SSL_CERT_FILE"] = str(short)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_blocked_loop() -> Iterator[None]:
+    with guards.no_blocked_loop():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    with guards.nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def server(fault_server: FaultServer) -> FaultServer:
+    """A server that tells the story."""
+    fault_server.answer = STORY
+    return fault_server
