@@ -54,7 +54,7 @@ LIBRARIES = {
         "middleware",
         "transport",
     },
-    "anyio": {"_drive.clock"},
+    "anyio": {"_drive.clock", "_drive.limit"},
     "httpx": {"transport"},
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},

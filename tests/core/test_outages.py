@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.core.outage import LATENCY, TEXT, TROUBLES, Line, Trouble, begin_of
 
-from unbroken._core.actions import Send
+from unbroken._core.actions import READ, AskBudget, GiveUp, Send
 from unbroken._core.bounds import Reason
 from unbroken._core.budget import RetryBudget
+from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.policy import Policy
 from unbroken._core.states import Phase
 
@@ -129,3 +130,36 @@ def test_a_thousand_callers_in_an_outage_send_no_more_than_the_budget_allows(nam
     free = 1000 if cut is None else 2000
     put_back = budget.per_second * (max(line.now for line in lines) - lines[0].began)
     assert sum(line.requests for line in lines) <= free + budget.capacity + put_back
+
+
+def pinging(line: Line, until: float) -> None:
+    """The open stream brings a ping each 15 seconds, up to a time."""
+    while line.now < until and line.machine.action is READ:
+        line.now += 15
+        line.out += line.machine.receive(PING, line.now)
+
+
+def opened() -> Line:
+    """A call whose stream is open."""
+    line = Line(TROUBLES["drop"], 0)
+    assert isinstance(line.machine.action, Send)
+    line.sent = line.machine.action.plan
+    line.machine.begin(line.now)
+    line.read(begin_of(line.answer(), "content_block_start"))
+    return line
+
+
+def test_an_attempt_that_only_pings_ends_with_the_outage():
+    line = opened()
+    line.lose(Failure(FailureKind.DROPPED, "x"))
+    if isinstance(line.machine.action, AskBudget):
+        line.machine.charged(granted=True, now=line.now)
+    line.machine.waited(line.now)
+    failed_at = line.now
+    line.machine.begin(line.now)
+    line.now += 100
+    line.read(begin_of(line.answer(), "content_block_start"))
+    pinging(line, line.now + 400)
+    assert isinstance(line.machine.action, GiveUp)
+    assert line.machine.action.lost.reason is Reason.MAX_OUTAGE
+    assert 300 <= line.now - failed_at <= 315

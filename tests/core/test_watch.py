@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from unbroken._core.watch import Overdue, Watch
@@ -23,6 +25,28 @@ def test_what_is_overdue(deadline, progress_timeout, now, expected):
     watch = Watch(deadline, progress_timeout)
     watch.begin(0.0)
     assert watch.overdue(now) is expected
+
+
+@pytest.mark.parametrize(
+    ("now", "outage_ends", "expected"),
+    [
+        (14.9, 15.0, None),
+        (15.0, 15.0, Overdue.OUTAGE),
+        (15.0, None, None),
+        (20.0, 15.0, Overdue.OUTAGE),
+        (30.0, 15.0, Overdue.CALL),
+    ],
+)
+def test_an_outage_bounds_an_attempt(now, outage_ends, expected):
+    watch = Watch(30.0, 20.0)
+    watch.begin(0.0)
+    assert watch.overdue(now, outage_ends) is expected
+
+
+def test_a_read_ends_with_the_first_bound():
+    assert Watch(30.0, 10.0).ends(None) == 30.0
+    assert Watch(30.0, 10.0).ends(20.0) == 20.0
+    assert Watch(None, 10.0).ends(None) == math.inf
 
 
 def test_it_tells_when_to_look_again():

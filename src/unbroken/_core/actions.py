@@ -34,12 +34,15 @@ class Send:
     Attributes:
         plan: What to send.
         number: The number of the attempt in the call, from 1.
-        time_left: Seconds that the attempt may take; None for no limit.
+        time_left: Seconds until the deadline, or the end of the outage; None for no limit. The
+            timeouts of the attempt are at most these.
+        longest_silence: Seconds that a stream may be silent before it begins; None for no limit.
     """
 
     plan: Plan
     number: int
     time_left: float | None
+    longest_silence: float | None
 
 
 @dataclass(frozen=True, slots=True)

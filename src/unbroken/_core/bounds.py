@@ -48,7 +48,7 @@ REASONS = {
     Reason.NOT_RETRYABLE: "this kind of failure is not retried",
     Reason.MAX_ATTEMPTS: "Policy.max_attempts requests were made",
     Reason.MAX_FRUITLESS: "Policy.max_fruitless attempts in a row brought nothing new",
-    Reason.MAX_OUTAGE: "the next attempt would begin later than Policy.max_outage allows",
+    Reason.MAX_OUTAGE: "Policy.max_outage has passed, or would before the next attempt",
     Reason.DEADLINE: "Policy.deadline has passed, or would before the next attempt",
     Reason.MAX_RETRY_AFTER: "the service asked to wait longer than Policy.max_retry_after",
     Reason.BUDGET: "the RetryBudget is used up",
@@ -93,7 +93,8 @@ class Bounds:
         self._last_new = now
         self.ends = None if policy.deadline is None else now + policy.deadline
         """Monotonic seconds at which the deadline passes, if there is one."""
-        self._outage_ends: float | None = None
+        self.outage_ends: float | None = None
+        """Monotonic seconds at which the outage must be over, if there is one."""
         self.attempts = 0
         """Requests made so far."""
         self._fruitful = False
@@ -118,7 +119,7 @@ class Bounds:
     def progress(self, now: float) -> float:
         """The caller got something new: seconds since that was last so."""
         self._fruitful = True
-        self._outage_ends = None
+        self.outage_ends = None
         since, self._last_new = now - self._last_new, now
         return since
 
@@ -145,7 +146,7 @@ class Bounds:
 
         `deadline` bounds every attempt, `max_outage` those that are made in an outage.
         """
-        ends = [end for end in (self.ends, self._outage_ends) if end is not None]
+        ends = [end for end in (self.ends, self.outage_ends) if end is not None]
         return max(min(ends) - now, 0.0) if ends else None
 
     def longest_silence(self, now: float) -> float | None:
@@ -155,7 +156,7 @@ class Bounds:
         one; but all of it where a half is too short to wait for the first words of a long answer.
         """
         left = self.time_left(now)
-        if left is None or self._outage_ends is None or left < 2 * _SHORTEST_SILENCE:
+        if left is None or self.outage_ends is None or left < 2 * _SHORTEST_SILENCE:
             return left
         return left / 2
 
@@ -171,9 +172,9 @@ class Bounds:
 
     def _outage_left(self, now: float) -> float:
         """Seconds left of the outage, which begins now if there is none."""
-        if self._outage_ends is None:
-            self._outage_ends = now + self._policy.max_outage
-        return self._outage_ends - now
+        if self.outage_ends is None:
+            self.outage_ends = now + self._policy.max_outage
+        return self.outage_ends - now
 
     def _spread(self, left: float) -> float:
         """The least wait by which the attempts that are left reach to the end of the outage."""

@@ -75,11 +75,17 @@ class Policy:
             in tiny pieces without end.
         max_fruitless: Attempts in a row that gave the caller nothing new; None for any number.
         max_outage: Seconds from the moment a failure is noticed until the caller gets something
-            new. An attempt that would begin later is not waited for. The silence before the
-            failure was noticed does not count, and an answer that keeps coming is no outage.
-        deadline: Seconds for the whole call, waits and reading included; None for no deadline.
+            new. An attempt that would begin later is not waited for, and no timeout of an attempt
+            (pool, connect, write, read) is longer than what is left; a stream that hangs gets half
+            of that, so that another one can follow. The silence before the failure was noticed
+            does not count, and an answer that keeps coming is no outage.
+        deadline: Seconds for the whole call, waits and reading included; None for no deadline. It
+            caps the timeouts of attempts in the same way, and ends a stream in the middle.
         idle_timeout: Seconds without a byte after which a stream counts as stalled; None for
             never. A read timeout that the caller set on the client or the call takes its place.
+            Calls that are not streamed keep the SDK's 600 seconds for their first attempt: an
+            answer that takes so long sends no byte before it is whole. After a hang, a second
+            attempt gets what is left of `max_outage`.
         progress_timeout: Seconds with nothing but pings after which a stream counts as stalled;
             None for never. A longer read timeout that the caller set takes its place.
         max_retry_after: Seconds; a longer `retry-after` fails at once rather than hanging.

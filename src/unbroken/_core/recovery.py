@@ -184,7 +184,9 @@ class Recovery:
         return out
 
     def connection_lost(self, failed: FailedAttempt, now: float) -> bytes:
-        """The body broke off; return what the caller gets for that."""
+        """The body broke off, or was ended at `read_ends`; return what the caller gets for that."""
+        if now >= self.read_ends:
+            return self._end_overdue(now)
         out = self._end_attempt(failed, now)
         self._decide(now)
         return out
@@ -214,6 +216,14 @@ class Recovery:
 
     # What it tells
 
+    @property
+    def read_ends(self) -> float:
+        """Monotonic seconds at which to end the read of the response; infinite for never.
+
+        At the deadline, or where an outage lasts too long and the attempt brought nothing at all.
+        """
+        return self._watch.ends(self._outage_ends())
+
     def take_events(self) -> list[RecoveryEvent]:
         """What happened since this was called last."""
         return self.call.take_events()
@@ -235,9 +245,9 @@ class Recovery:
         call = self.call
         match call.phase:
             case Phase.ASKING:
-                ends = call.bounds.ends
-                left = None if ends is None else ends - now
-                self.action = Send(self._plan, call.bounds.attempts + 1, left)
+                bounds = call.bounds
+                left, silence = bounds.time_left(now), bounds.longest_silence(now)
+                self.action = Send(self._plan, bounds.attempts + 1, left, silence)
             case Phase.CHARGING:
                 self.action = ASK_BUDGET
             case Phase.WAITING:
@@ -385,17 +395,24 @@ class Recovery:
 
     def _end_overdue(self, now: float) -> bytes:
         """End what is overdue, if anything is; return what the caller gets for that."""
-        overdue = self._watch.overdue(now)
+        overdue = self._watch.overdue(now, self._outage_ends())
         out = b""
         if overdue is Overdue.STREAM:
             out = self._end_attempt(_stalled("nothing but pings came"), now)
-        elif overdue is Overdue.CALL:
+        elif overdue is not None:
             self._record_attempt(now)
-            failed = _stalled("Policy.deadline passed while the answer was coming")
-            self._retry_or_give_up(failed, Reason.DEADLINE, now)
+            self._retry_or_give_up(_stalled(overdue.value), _OVERDUE[overdue], now)
         if overdue is not None:
             self._decide(now)
         return out
+
+    def _outage_ends(self) -> float | None:
+        """When the outage must be over; None while the attempt brings content.
+
+        The caller may not have it yet: thinking and tool calls are delivered when they are whole.
+        """
+        assert self._reading is not None
+        return None if self._reading.received_chars() else self.call.bounds.outage_ends
 
     # Recording
 
@@ -435,6 +452,9 @@ class Recovery:
         told = self._ledger.estimate_cut_output()
         if told is not None:
             self.call.bill(*told)
+
+
+_OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
 
 
 def _model(body: Any) -> str | None:

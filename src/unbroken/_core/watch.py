@@ -1,4 +1,4 @@
-"""Whether an open stream is overdue: it stalls, or the deadline of the call passes."""
+"""Whether an open stream is overdue: it stalls, or a bound of the call passes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class Overdue(Enum):
     """What is overdue."""
 
     CALL = "the deadline of the call passed"
+    OUTAGE = "the outage lasted too long"
     STREAM = "nothing but pings came for too long"
 
 
@@ -38,9 +39,20 @@ class Watch:
         """A stream was opened."""
         self.last_event, self.alarm = now, -math.inf
 
-    def overdue(self, now: float) -> Overdue | None:
-        """What is overdue, if anything is."""
-        self.alarm = min(self._deadline, self.last_event + self._progress_timeout)
+    def ends(self, outage_ends: float | None) -> float:
+        """Monotonic seconds at which a read must end, whatever comes; infinite for never.
+
+        Args:
+            outage_ends: Monotonic seconds at which the outage must be over, if there is one.
+        """
+        return self._deadline if outage_ends is None else min(self._deadline, outage_ends)
+
+    def overdue(self, now: float, outage_ends: float | None = None) -> Overdue | None:
+        """What is overdue, if anything is; see `ends()`."""
+        ends = self.ends(outage_ends)
+        self.alarm = min(ends, self.last_event + self._progress_timeout)
         if now < self.alarm:
             return None
-        return Overdue.CALL if now >= self._deadline else Overdue.STREAM
+        if now >= self._deadline:
+            return Overdue.CALL
+        return Overdue.OUTAGE if now >= ends else Overdue.STREAM

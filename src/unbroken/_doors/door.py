@@ -13,6 +13,8 @@ from unbroken._doors import http as http_facts
 from unbroken._doors.report import EXTENSION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from unbroken._core.actions import Send
     from unbroken._core.call import LostCall
     from unbroken._doors.call import HttpCall
@@ -47,15 +49,31 @@ class HttpDoor:
         self._reporter = call.reporter
         self._clock = clock
 
-    def _read_timeout(self, time_left: float | None) -> float | None:
-        """Seconds that the next attempt waits for a byte; what the caller set wins."""
+    def _timeouts(self, given: Mapping[str, float | None], request: Send) -> dict[str, Any]:
+        """The timeouts of an attempt: those of the caller, capped to the time that is left.
+
+        A stream that hangs leaves time for another one. A whole answer may take all the time: one
+        that is cut off early would never come.
+        """
+        left = request.time_left
+        silence = request.longest_silence if self._ask.resumes else left
+        timeouts = {phase: _capped(seconds, left) for phase, seconds in given.items()}
+        return {**timeouts, "read": _capped(self._read_timeout(), silence)}
+
+    def _read_timeout(self) -> float | None:
+        """Seconds that an attempt waits for a byte; what the caller set wins."""
         assert self._ask.timeout is not None
-        read = self._ask.timeout.seconds
         if self._ask.resumes and not self._ask.timeout.is_set:
-            read = self._policy.idle_timeout
-        if time_left is None:
-            return read
-        return min(math.inf if read is None else read, max(time_left, 0.001))
+            return self._policy.idle_timeout
+        return self._ask.timeout.seconds
+
+    def _restore_read_timeout(self, http: Any) -> None:
+        """Take back the cap of the read timeout: from the headers on, the driver ends the reads.
+
+        Not on HTTP/2, where no thread can end the read of another one.
+        """
+        if self._ask.timeout is not None and http is not None and self._ask.resumes:
+            http_facts.set_read_timeout(http, self._read_timeout())
 
     # What responses and exceptions mean
 
@@ -130,6 +148,12 @@ class HttpDoor:
         http.headers["x-should-retry"] = "false"
         http.extensions[EXTENSION] = self._reporter
         return http
+
+
+def _capped(seconds: float | None, most: float | None) -> float | None:
+    if most is None:
+        return seconds
+    return min(math.inf if seconds is None else seconds, max(most, 0.001))
 
 
 def is_response(failed: FailedAttempt) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "library_of",
     "request_id",
     "sdk_library",
+    "set_read_timeout",
     "transport_failure",
 ]
 
@@ -118,6 +119,13 @@ def hang_up(response: Any) -> None:
         return
     with suppress(OSError):  # the peer closed it first
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def set_read_timeout(response: Any, seconds: float | None) -> None:
+    """Change how long the body is waited for, before it is read; not on HTTP/2."""
+    timeouts = response.request.extensions.get("timeout")
+    if isinstance(timeouts, dict) and response.http_version != "HTTP/2":
+        timeouts["read"] = seconds  # the connection has this very mapping
 
 
 def forget_request(response: Any) -> None:

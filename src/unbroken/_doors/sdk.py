@@ -69,9 +69,10 @@ class _SdkDoor(HttpDoor):
     def _next_request(self, request: Send) -> anthropic.APIRequest:
         timeout = None
         if self._timeout is not None:
-            read = self._read_timeout(request.time_left)
-            if read != self._timeout.read:
-                timeout = sdk_facts.with_read_timeout(self._timeout, read)
+            given = self._timeout.as_dict()
+            timeouts = self._timeouts(given, request)
+            if timeouts != given:
+                timeout = anthropic.Timeout(**timeouts)
         return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
 
     def _http_response(self, request: Send, response: Any) -> Any:
@@ -151,6 +152,7 @@ class SdkDoor(_SdkDoor):
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             answer = self._answer(http, http.read())
+        self._restore_read_timeout(http)
         self._forget_request(request, http)
         return HttpUpstream(http, answer, is_stream=self._ask.resumes)
 
@@ -166,5 +168,6 @@ class AsyncSdkDoor(_SdkDoor):
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             answer = self._answer(http, await http.aread())
+        self._restore_read_timeout(http)
         self._forget_request(request, http)
         return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)

@@ -29,7 +29,6 @@ __all__ = [
     "next_request",
     "status_error",
     "timeout_of",
-    "with_read_timeout",
 ]
 
 _DEPTH = 32
@@ -120,13 +119,6 @@ def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
         timeout = client.timeout
         is_set = timeout != anthropic.DEFAULT_TIMEOUT
     return timeout if isinstance(timeout, anthropic.Timeout) else anthropic.Timeout(timeout), is_set
-
-
-def with_read_timeout(timeout: anthropic.Timeout, seconds: float | None) -> anthropic.Timeout:
-    """The same timeouts, with another one for reading."""
-    return anthropic.Timeout(
-        connect=timeout.connect, read=seconds, write=timeout.write, pool=timeout.pool
-    )
 
 
 def message_of(data: dict[str, Any], *, beta: bool) -> Message | BetaMessage:

@@ -135,7 +135,7 @@ class _TransportDoor(HttpDoor):
     # Requests
 
     def _next_request(self, send: Send) -> Any:
-        plan, extensions = send.plan, self._extensions(send.time_left)
+        plan, extensions = send.plan, self._extensions(send)
         if plan.body is self._ask.body and extensions is self._request.extensions:
             return self._request
         content = self._content(plan)
@@ -159,14 +159,14 @@ class _TransportDoor(HttpDoor):
             body.pop("model", None)
         return to_json(body)
 
-    def _extensions(self, time_left: float | None) -> Any:
+    def _extensions(self, send: Send) -> Any:
         extensions = self._request.extensions
         if self._ask.timeout is None:
             return extensions
-        read = self._read_timeout(time_left)
-        if read == self._ask.timeout.seconds:
-            return extensions
-        return {**extensions, "timeout": {**extensions["timeout"], "read": read}}
+        given = extensions["timeout"]
+        timeouts = self._timeouts(given, send)
+        # The caller's own mapping is not to be changed.
+        return extensions if timeouts == given else {**extensions, "timeout": timeouts}
 
     # Responses
 
@@ -234,6 +234,7 @@ class TransportDoor(_TransportDoor):
         http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
             answer = self._answer(http, http.read())
+        self._restore_read_timeout(http)
         self._forget_request(request, http)
         upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
         self._first = self._first or upstream
@@ -252,6 +253,7 @@ class AsyncTransportDoor(_TransportDoor):
         http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
             answer = self._answer(http, await http.aread())
+        self._restore_read_timeout(http)
         self._forget_request(request, http)
         upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
         self._first = self._first or upstream

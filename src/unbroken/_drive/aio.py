@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep
 from unbroken._drive.clock import AsyncInterrupt
+from unbroken._drive.limit import AsyncReadLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,6 +51,8 @@ class AsyncDriver:
         self._closing = False
         self._reading = False
         self._gave_up = False
+        self._limit = AsyncReadLimit()
+        self._has_limit = False
         self.upstream: AsyncUpstream | None = None
         """The response that is read, or was returned last."""
 
@@ -78,17 +82,15 @@ class AsyncDriver:
                     out = await self._move_on()
                     continue
                 try:
-                    chunk = await anext(self._chunks)
+                    chunk = await (self._limited() if self._has_limit else anext(self._chunks))
                 except Exception as error:  # noqa: BLE001  # the door tells what it means
                     out = self._body_over(error)
                 else:
                     out = machine.receive(chunk, self._clock.now())
                 if machine.events and machine.action is READ:
                     await self._notify()  # other actions are told of after the caller got its bytes
-        except StopAsyncIteration:
-            raise
-        except BaseException:
-            self._closing = True
+        except BaseException as error:
+            self._closing |= not isinstance(error, StopAsyncIteration)
             raise
         finally:
             self._reading = False
@@ -103,6 +105,7 @@ class AsyncDriver:
         """
         self._closing = True
         self._interrupt.set()
+        self._limit.off()
         if not self._reading:
             self._machine.close(self._clock.now())
         upstream = self.upstream
@@ -152,8 +155,25 @@ class AsyncDriver:
         status, request_id = upstream.status, upstream.request_id
         if upstream.is_stream:
             machine.opened(upstream.framing, now, status=status, request_id=request_id)
+            self._has_limit = machine.read_ends < math.inf
         else:
             machine.answered(upstream.answer, now, status=status, request_id=request_id)
+
+    async def _limited(self) -> bytes:
+        """The next chunk, while a bound of the call limits the read."""
+        ends = self._machine.read_ends
+        if ends == math.inf:
+            self._has_limit = False
+            self._limit.off()
+            return await anext(self._chunks)
+        with self._limit.until(ends, self._clock.now(), self._abort_read):
+            return await anext(self._chunks)
+
+    async def _abort_read(self) -> None:
+        """End the read that is under way, if its connection is its own."""
+        upstream = self.upstream
+        if upstream is not None and not upstream.shares_connection:
+            await upstream.abort()
 
     async def _ask_budget(self) -> None:
         now = self._clock.now()
@@ -198,6 +218,7 @@ class AsyncDriver:
         await self._release()
 
     async def _release(self) -> None:
+        self._limit.off()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             await upstream.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep
 from unbroken._drive.clock import Interrupt
+from unbroken._drive.limit import ReadLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +53,8 @@ class Driver:
         self._closing = False
         self._reading = False
         self._gave_up = False
+        self._limit = ReadLimit()
+        self._has_limit = False
         self.upstream: Upstream | None = None
         """The response that is read, or was returned last."""
 
@@ -80,17 +84,15 @@ class Driver:
                     out = self._move_on()
                     continue
                 try:
-                    chunk = next(self._chunks)
+                    chunk = self._limited() if self._has_limit else next(self._chunks)
                 except Exception as error:  # noqa: BLE001  # the door tells what it means
                     out = self._body_over(error)
                 else:
                     out = machine.receive(chunk, self._clock.now())
                 if machine.events and machine.action is READ:
                     self._notify()  # other actions are told of after the caller got its bytes
-        except StopIteration:
-            raise
-        except BaseException:
-            self._closing = True
+        except BaseException as error:
+            self._closing |= not isinstance(error, StopIteration)
             raise
         finally:
             self._reading = False
@@ -105,6 +107,7 @@ class Driver:
         """
         self._closing = True
         self._interrupt.set()
+        self._limit.off()
         if not self._reading:
             with self._lock:
                 self._machine.close(self._clock.now())
@@ -155,8 +158,25 @@ class Driver:
         status, request_id = upstream.status, upstream.request_id
         if upstream.is_stream:
             machine.opened(upstream.framing, now, status=status, request_id=request_id)
+            self._has_limit = machine.read_ends < math.inf
         else:
             machine.answered(upstream.answer, now, status=status, request_id=request_id)
+
+    def _limited(self) -> bytes:
+        """The next chunk, while a bound of the call limits the read."""
+        ends = self._machine.read_ends
+        if ends == math.inf:
+            self._has_limit = False
+            self._limit.off()
+            return next(self._chunks)
+        with self._limit.until(ends, self._clock.now(), self._abort_read):
+            return next(self._chunks)
+
+    def _abort_read(self) -> None:
+        """End the read that is under way, if its connection is its own."""
+        upstream = self.upstream
+        if upstream is not None and not upstream.shares_connection:
+            upstream.abort()
 
     def _ask_budget(self) -> None:
         now = self._clock.now()
@@ -201,6 +221,7 @@ class Driver:
         self._release()
 
     def _release(self) -> None:
+        self._limit.off()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
