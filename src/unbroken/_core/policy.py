@@ -41,8 +41,8 @@ class Continuation:
             delivered and `{mark}` for the word that means "nothing was left to say", or a
             function that gets the partial text and returns the whole prompt. None: a good one.
         unproven: What follows a reply to that prompt if nothing proves where it joins the text:
-            `ask_again` asks once more, in other words, and joins the second reply as it is if
-            nothing proves that either; `join` joins the first; `give_up` raises
+            `ask_again` asks again with other words quoted, at most twice, and joins the last
+            reply as it is if nothing proves it either; `join` joins the first; `give_up` raises
             `StreamInterrupted`.
 
     Raises:
