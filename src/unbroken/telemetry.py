@@ -84,7 +84,7 @@ What `on_event` is called with. Each has `model` and `attempt`, the attempt as f
 | `Waiting` | `seconds` | the next attempt comes after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets something new again |
 | `Completed` | `attempts`, `seconds`, `message_id`, `served_by`, `stop_reason`, `usage` | the call came to its end |
-| `GaveUp` | `reason`, `failure`, `attempts`, `seconds` | the call failed |
+| `GaveUp` | `reason`, `failure`, `last_failure`, `attempts`, `seconds` | the call failed |
 | `Cancelled` | `attempts`, `seconds` | the caller closed the stream, or cancelled the task |
 
 ### Log records
