@@ -83,7 +83,7 @@ The arguments of `on_event`. Each has `model` and `attempt`, the attempt as know
 | `Waiting` | `seconds` | the next attempt follows after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets new content again |
 | `Completed` | `attempts`, `seconds`, `message_id`, `served_by`, `stop_reason`, `usage` | the call is complete |
-| `GaveUp` | `reason`, `failure`, `attempts`, `seconds` | the call failed |
+| `GaveUp` | `reason`, `failure`, `last_failure`, `attempts`, `seconds` | the call failed |
 | `Cancelled` | `attempts`, `seconds` | the caller closed the stream, or cancelled the task |
 
 ### Log records

@@ -257,7 +257,7 @@ def test_a_budget_that_is_used_up_ends_the_call():
     made.charged(granted=False, now=3.0)
     assert made.phase is Phase.LOST
     assert made.reason is Reason.BUDGET
-    assert made.lost == LostCall(Reason.BUDGET, DROPPED, None)
+    assert made.lost == LostCall(Reason.BUDGET, DROPPED, DROPPED, None)
     assert names(made) == ["AttemptStarted", "AttemptFailed", "GaveUp"]
 
 
@@ -266,7 +266,7 @@ def test_how_a_call_was_lost_names_what_began_the_outage():
     made.failed(DROPPED, 0.0)
     again(made)
     made.failed(REJECTED, 0.0)
-    assert made.lost == LostCall(Reason.NOT_RETRYABLE, REJECTED, DROPPED)
+    assert made.lost == LostCall(Reason.NOT_RETRYABLE, REJECTED, REJECTED, DROPPED)
 
 
 @pytest.mark.parametrize("at", ["asking", "reading", "charging", "waiting"])

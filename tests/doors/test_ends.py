@@ -51,8 +51,13 @@ def test_the_first_failure_is_not_masked_by_what_came_after(serve, connect):
     with pytest.raises(unbroken.StreamInterrupted) as raised:
         read(connect(server))
     assert type(raised.value.__cause__).__name__ == "ReadError"
-    kinds = [attempt.failure.kind for attempt in raised.value.report.attempts]
+    report = raised.value.report
+    kinds = [attempt.failure.kind for attempt in report.attempts]
     assert kinds == [FailureKind.DROPPED, FailureKind.REJECTED]
+    assert [report.failure.kind, report.last_failure.kind] == kinds
+    both = "the last attempt failed with rejected (HTTP status 401), after dropped (ReadError)"
+    assert report.explanation == f"this kind of failure is not retried; {both}"
+    assert both in str(raised.value)
 
 
 def test_where_nothing_was_delivered_the_last_failure_speaks(serve, connect):

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from unbroken._core.actions import READ, GiveUp
@@ -16,6 +17,7 @@ from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy
 from unbroken._core.recovery import Recovery
+from unbroken._doors.upstream import AsyncHttpUpstream
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
 from unbroken._drive.sync import Driver
@@ -385,3 +387,91 @@ def test_each_retry_is_paid_by_the_budget_of_the_driver():
     assert around.log.count("sent") == 3
     assert isinstance(action, GiveUp)
     assert action.lost.reason is Reason.BUDGET
+
+
+# Connections that cannot even be closed
+
+
+def failing() -> None:
+    raise OSError("closing failed")
+
+
+def break_once(around: Around) -> None:
+    """The first response breaks after a frame, and cannot be closed; the next ones are whole."""
+    frames = iter(FRAMES)
+
+    def wait() -> None:
+        if next(frames, None) is not FRAMES[0]:
+            around.while_waiting = list
+            raise ConnectionResetError
+
+    around.while_waiting = wait
+
+
+class BrokenAround(Around):
+    """Its responses cannot be closed."""
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        return FailedAttempt(Failure(FailureKind.DROPPED, "reset"), error)
+
+    def close(self) -> None:
+        failing()
+
+
+class AsyncBrokenAround(AsyncAround):
+    """Its responses cannot be closed."""
+
+    failed_attempt = BrokenAround.failed_attempt
+
+    async def close(self) -> None:  # type: ignore[override]
+        failing()
+
+
+def test_a_connection_that_cannot_be_closed_ends_no_recovery():
+    machine = Machine()
+    around: Any = BrokenAround(machine.log, shares_connection=False)
+    driver = Driver(machine, around, SystemClock(), around, None)
+    break_once(around)
+    driver.open()
+    assert b"".join(driver) == b"".join(FRAMES)
+
+
+def test_in_a_task_a_connection_that_cannot_be_closed_ends_no_recovery():
+    async def run() -> None:
+        machine = Machine()
+        around: Any = AsyncBrokenAround(machine.log, shares_connection=False)
+        driver = AsyncDriver(machine, around, SystemAsyncClock(), around, None)
+        break_once(around)
+        await driver.open()
+        assert b"".join([chunk async for chunk in driver]) == b"".join(FRAMES)
+
+    asyncio.run(run())
+
+
+def test_an_iterator_without_aclose_is_closed_with_its_response():
+    class Chunks:
+        def __aiter__(self) -> Chunks:
+            return self
+
+        async def __anext__(self) -> bytes:
+            return b""
+
+    class Body(httpx.AsyncByteStream):
+        closed = False
+
+        def __aiter__(self) -> Any:
+            return Chunks()
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    async def run() -> None:
+        body = Body()
+        request = httpx.Request("POST", "http://127.0.0.1")
+        response = httpx.Response(200, stream=body, request=request)
+        upstream = AsyncHttpUpstream(response, None, is_stream=True)
+        assert await anext(upstream.chunks()) == b""
+        await upstream.close()
+        assert body.closed
+
+    asyncio.run(run())

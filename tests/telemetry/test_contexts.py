@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -143,3 +144,42 @@ def test_an_attempts_span_is_current_while_its_request_is_sent(recording, server
     for _ in contextvars.copy_context().run(open_it):
         pass
     assert seen == [(attempt.context, "caller") for attempt in recording.attempts]
+
+
+class _CurrentTraces(logging.Handler):
+    """The traces that are current when a line is written."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.seen: list[int] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(trace.get_current_span().get_span_context().trace_id)
+
+
+@pytest.mark.parametrize("sdk", SDK)
+def test_what_is_told_while_a_stream_is_read_belongs_to_the_call(recording, server, sdk):
+    server.script(*DROPS)
+    handler, logger = _CurrentTraces(), logging.getLogger("unbroken")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        opened = recording.client(server, sdk=sdk).messages.create(stream=True, **ASK)
+        with recording.tracer.start_as_current_span("reader") as reader:
+            for _ in opened:
+                assert trace.get_current_span() is reader
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert set(handler.seen) == {recording.call.context.trace_id}
+    assert len(handler.seen) == 4
+
+
+def test_metrics_told_while_a_stream_is_read_have_the_calls_trace(recording, server):
+    server.script(faults.reset(after_chars=20))
+    opened = recording.client(server).messages.create(stream=True, **ASK)
+    with recording.tracer.start_as_current_span("reader"):
+        list(opened)
+    [(_, point)] = recording.points("unbroken.outage")
+    assert {e.trace_id for e in point.exemplars} == {recording.call.context.trace_id}

@@ -11,6 +11,7 @@ import pytest
 from tenacity import wait_none
 from tests.telemetry.recording import ASK, MODEL
 
+import unbroken
 from unbroken import FailureKind, Policy, Rule
 from unbroken.testing import faults
 
@@ -107,6 +108,18 @@ def test_giving_up_says_why(recording, server, caplog):
     [record] = records(caplog)
     assert "; gave up: this kind of failure is not retried [" in record.getMessage()
     assert fields(record)["unbroken.given_up"] == "not_retryable"
+
+
+def test_giving_up_names_what_broke_the_answer_and_what_ended_the_recovery(
+    recording, server, caplog
+):
+    server.script(faults.reset(after_chars=20), faults.status(401))
+    with pytest.raises(unbroken.StreamInterrupted):
+        stream(recording.client(server))
+    line = records(caplog)[-1].getMessage()
+    assert "rejected (HTTP status 401), after dropped (ReadError) [" in line
+    end = recording.events[-1]
+    assert [end.failure.kind, end.last_failure.kind] == ["dropped", "rejected"]
 
 
 def test_a_call_without_failure_is_silent(recording, server, caplog):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unbroken._core.failures import Failure, FailureKind
     from unbroken._core.policy import Policy
 
-__all__ = ["LONGEST_SPREAD", "QUICK_ATTEMPTS", "REASONS", "Bounds", "Reason"]
+__all__ = ["LONGEST_SPREAD", "QUICK_ATTEMPTS", "REASONS", "Bounds", "Reason", "explanation"]
 
 
 QUICK_ATTEMPTS = 12
@@ -76,6 +76,24 @@ REASONS = {
     Reason.TOOL_INPUT: "the model wrote a tool call twice whose input is no JSON object",
     Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }
+
+
+def explanation(reason: Reason, failure: Failure, last_failure: Failure) -> str:
+    """Why a call was given up, in a sentence without its full stop.
+
+    Args:
+        reason: Why no further attempt is made.
+        failure: The failure that the caller gets.
+        last_failure: The failure that ended the recovery.
+    """
+    if last_failure == failure:
+        return REASONS[reason]
+    met = f"the last attempt failed with {_named(last_failure)}, after {_named(failure)}"
+    return f"{REASONS[reason]}; {met}"
+
+
+def _named(failure: Failure) -> str:
+    return f"{failure.kind} ({failure.detail})"
 
 
 class Bounds:

@@ -56,11 +56,13 @@ class LostCall:
     Attributes:
         reason: Why no further attempt is made.
         reported: The failure that the caller gets.
-        cause: The first failure of the outage, if it is another one.
+        last: The failure that ended the recovery.
+        cause: The first failure of the outage, if it is another one than the reported.
     """
 
     reason: Reason
     reported: FailedAttempt
+    last: FailedAttempt
     cause: FailedAttempt | None
 
 
@@ -107,8 +109,10 @@ class Call:
     def lost(self) -> LostCall:
         """How the call was lost, once it was given up."""
         assert self.reason is not None
+        assert self.last_failure is not None
         reported, cause = self.reported_failure, self.outage_cause
-        return LostCall(self.reason, reported, None if cause is reported else cause)
+        cause = None if cause is reported else cause
+        return LostCall(self.reason, reported, self.last_failure, cause)
 
     @property
     def attempt(self) -> Attempt:
@@ -242,7 +246,8 @@ class Call:
         self.emit(
             GaveUp,
             reason=reason,
-            failure=self.reported_failure.failure,
+            failure=self.lost.reported.failure,
+            last_failure=self.lost.last.failure,
             attempts=tuple(self.attempts),
             seconds=now - self.begun,
         )

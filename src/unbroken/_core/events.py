@@ -106,13 +106,15 @@ class GaveUp(RecoveryEvent):
 
     Attributes:
         reason: Why no further attempt was made.
-        failure: The failure that the caller gets.
+        failure: The failure that the caller gets: what broke the answer, if some was delivered.
+        last_failure: The failure that ended the recovery.
         attempts: All its attempts.
         seconds: How long the call took.
     """
 
     reason: Reason
     failure: Failure
+    last_failure: Failure
     attempts: tuple[Attempt, ...]
     seconds: float
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
-from unbroken._core.bounds import REASONS
+from unbroken._core.bounds import explanation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from unbroken._core.attempts import Attempt
     from unbroken._core.bounds import Reason
+    from unbroken._core.failures import Failure
     from unbroken._core.recovery import Recovery
 
 __all__ = ["EXTENSION", "RecoveryReport", "Reporter", "report"]
@@ -35,7 +37,10 @@ class RecoveryReport:
             the answer alone, or the partial answer, the user turn that asked to continue, and the
             rest. Unlike the delivered message, they contain the thinking of continuations.
         reason: Why the call was given up; None if it was not.
-        explanation: The same in a sentence.
+        explanation: The same in a sentence, with both failures if they are two.
+        failure: The failure that the caller gets, if the call was given up: what broke the answer,
+            if some of it was delivered.
+        last_failure: The failure that ended the recovery.
     """
 
     attempts: tuple[Attempt, ...]
@@ -43,6 +48,8 @@ class RecoveryReport:
     turns: tuple[dict[str, Any], ...]
     reason: Reason | None = None
     explanation: str | None = None
+    failure: Failure | None = None
+    last_failure: Failure | None = None
 
     @property
     def recovered(self) -> bool:
@@ -67,12 +74,20 @@ class Reporter:
         """Make the report, as of now."""
         call = self._machine.call
         partial = self._machine.partial()
-        return RecoveryReport(
+        made = RecoveryReport(
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+        )
+        if call.reason is None:
+            return made
+        failure, last = call.lost.reported.failure, call.lost.last.failure
+        return dataclasses.replace(
+            made,
             reason=call.reason,
-            explanation=None if call.reason is None else REASONS[call.reason],
+            explanation=explanation(call.reason, failure, last),
+            failure=failure,
+            last_failure=last,
         )
 
 

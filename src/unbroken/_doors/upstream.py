@@ -69,7 +69,7 @@ def _nothing() -> Iterator[bytes]:
 class AsyncHttpUpstream(_Upstream):
     """A response of an async client."""
 
-    _chunks: AsyncGenerator[bytes]
+    _chunks: AsyncIterator[bytes]
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of the body, decompressed."""
@@ -86,8 +86,10 @@ class AsyncHttpUpstream(_Upstream):
         if self.http is None:
             return
         await self.http.aclose()
-        with suppress(RuntimeError):  # another task is reading, and finds the connection closed
-            await self._chunks.aclose()
+        aclose = getattr(self._chunks, "aclose", None)  # not every transport's iterator has it
+        if aclose is not None:
+            with suppress(RuntimeError):  # another task is reading, and finds the connection closed
+                await aclose()
 
     async def abort(self) -> None:
         """Close the connection while another task may be reading from it."""

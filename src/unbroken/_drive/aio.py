@@ -173,7 +173,8 @@ class AsyncDriver:
         """End the read that is under way, if its connection is its own."""
         upstream = self.upstream
         if upstream is not None and not upstream.shares_connection:
-            await upstream.abort()
+            with suppress(Exception):  # the reader meets what is wrong with it
+                await upstream.abort()
 
     async def _ask_budget(self) -> None:
         now = self._clock.now()
@@ -221,7 +222,8 @@ class AsyncDriver:
         self._limit.off()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
-            await upstream.close()
+            with suppress(Exception):  # nothing more is wanted of it, and it may be broken
+                await upstream.close()
 
     def abandon(self) -> None:
         """End a call that nobody reads any more, where nothing can be awaited."""

@@ -176,7 +176,8 @@ class Driver:
         """End the read that is under way, if its connection is its own."""
         upstream = self.upstream
         if upstream is not None and not upstream.shares_connection:
-            upstream.abort()
+            with suppress(Exception):  # the reader meets what is wrong with it
+                upstream.abort()
 
     def _ask_budget(self) -> None:
         now = self._clock.now()
@@ -224,7 +225,8 @@ class Driver:
         self._limit.off()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
-            upstream.close()
+            with suppress(Exception):  # nothing more is wanted of it, and it may be broken
+                upstream.close()
 
     def _notify(self) -> None:
         for event in self._machine.take_events():

@@ -87,7 +87,8 @@ class CallTelemetry:
             self._ended = isinstance(event, (Completed, GaveUp, Cancelled))
             for listener in self._listeners:
                 try:
-                    listener.notify(event)
+                    with self._spans.telling():
+                        listener.notify(event)
                 except Exception:  # noqa: BLE001  # no answer may be lost to its telemetry
                     logger.debug("telemetry failed at %s", type(event).__name__, exc_info=True)
 

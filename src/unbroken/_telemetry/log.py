@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 
-from unbroken._core.bounds import REASONS
+from unbroken._core.bounds import explanation
 from unbroken._core.events import AttemptFailed, Completed, GaveUp, Resumed, Waiting
 from unbroken._telemetry import names
 from unbroken._telemetry.facts import CallOutcome, call_outcome, error_type, identifier, known
@@ -49,8 +49,8 @@ class CallLog:
                 when = f"in {event.seconds:.1f} s" if event.seconds else "at once"
                 self._log_failure(f"next attempt {when}", {names.WAIT_S: event.seconds})
             case GaveUp():
-                reason = event.reason.value
-                self._log_failure(f"gave up: {REASONS[event.reason]}", {names.GIVEN_UP: reason})
+                why = explanation(event.reason, event.failure, event.last_failure)
+                self._log_failure(f"gave up: {why}", {names.GIVEN_UP: event.reason.value})
             case Resumed():
                 self._kept_chars = event.kept_chars
             case Completed():

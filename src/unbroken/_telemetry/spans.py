@@ -9,7 +9,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from unbroken._core.attempts import Outcome
-from unbroken._core.bounds import REASONS
+from unbroken._core.bounds import explanation
 from unbroken._core.events import AttemptFailed, AttemptStarted, Cancelled, Completed, GaveUp
 from unbroken._telemetry import names
 from unbroken._telemetry.facts import (
@@ -22,6 +22,7 @@ from unbroken._telemetry.facts import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
@@ -67,14 +68,13 @@ class CallSpans:
                 self._end_attempt(event.attempt)
                 self._end_call(event)
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
+    def sending(self) -> AbstractContextManager[None]:
         """Make the attempt's span the current one."""
-        token = context.attach(self._sending)
-        try:
-            yield
-        finally:
-            context.detach(token)
+        return _current(self._sending)
+
+    def telling(self) -> AbstractContextManager[None]:
+        """Make the call's span the current one, whoever reads the stream."""
+        return _current(self._context)
 
     # Attempts
 
@@ -156,8 +156,18 @@ class CallSpans:
         if isinstance(event, Completed):
             span.set_attributes(_answered(event))
         elif isinstance(event, GaveUp):
-            _fail(span, event.failure, f"{event.failure.detail}; {REASONS[event.reason]}")
+            why = explanation(event.reason, event.failure, event.last_failure)
+            _fail(span, event.failure, f"{event.failure.detail}; {why}")
         span.end()
+
+
+@contextmanager
+def _current(attached: Context) -> Iterator[None]:
+    token = context.attach(attached)
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def _is_call_of_sdk(span: Any) -> bool:
