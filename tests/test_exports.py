@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
 import graphlib
 import importlib
 import inspect
+import os
 import pkgutil
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -73,6 +76,10 @@ def tree(module: str) -> ast.Module:
     path = ROOT if module == "unbroken" else ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def tree_of(package: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(package))
 
 
 def is_typing_only(node: ast.AST) -> bool:
@@ -178,10 +185,37 @@ def members(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("package", [unbroken, unbroken.testing])
 def test_all_is_the_public_namespace(package):
-    public = {name for name, value in vars(package).items() if not name.startswith("_")}
-    loaded = {name for name in public if isinstance(getattr(package, name), ModuleType)}
-    assert public - loaded <= set(package.__all__) <= public
+    loaded = {name: getattr(package, name) for name in package.__all__}
+    public = {name for name in vars(package) if not name.startswith("_")} - {"TYPE_CHECKING"}
+    modules = {name for name in public if isinstance(getattr(package, name), ModuleType)}
+    assert public - modules <= loaded.keys() <= set(dir(package)) & public
     assert list(package.__all__) == sorted(package.__all__)
+
+
+@pytest.mark.parametrize("package", [unbroken, unbroken.testing])
+def test_each_name_is_imported_from_where_type_checkers_see_it(package):
+    typing_only = [node for node in tree_of(package).body if is_typing_only(node)]
+    seen = {
+        alias.name: f"{node.module}"
+        for node in ast.walk(typing_only[0])
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    at_run_time = {name: f"{package.__name__}.{home}" for name, home in package._HOMES.items()}
+    assert {name: seen[name] for name in at_run_time} == at_run_time
+    assert seen.keys() == set(package.__all__)
+
+
+@pytest.mark.parametrize("package", [unbroken, unbroken.testing])
+def test_there_are_no_other_names(package):
+    with pytest.raises(AttributeError, match="no attribute 'warp'"):
+        _ = package.warp
+
+
+def test_every_public_module_is_an_attribute():
+    for name in ("errors", "middleware", "telemetry", "testing", "transport"):
+        assert getattr(unbroken, name) is sys.modules[f"unbroken.{name}"]
+    assert re.match(r"\d+\.\d+", unbroken.__version__)
 
 
 @pytest.mark.parametrize("name", public_modules())
@@ -216,21 +250,74 @@ def test_every_public_name_has_a_docstring(name):
     assert bare == []
 
 
-@pytest.mark.parametrize("name", unbroken.__all__)
+def described(doc: str | None) -> set[str]:
+    """The names that a docstring says something about."""
+    return set(re.findall(r"^ +(\w+): \S", doc or "", re.MULTILINE))
+
+
+def dataclasses_in(name: str) -> list[str]:
+    return [member for member, value in members(name).items() if dataclasses.is_dataclass(value)]
+
+
+@pytest.mark.parametrize("name", dataclasses_in("unbroken"))
 def test_every_field_is_described(name):
-    thing: type[Any] = getattr(unbroken, name)
-    if dataclasses.is_dataclass(thing):
-        own = inspect.get_annotations(thing)
-        missing = [f for f in own if not re.search(rf"^ +{f}: ", thing.__doc__ or "", re.MULTILINE)]
-        assert missing == []
-
-
-@pytest.mark.parametrize("name", unbroken.__all__)
-def test_every_parameter_is_described(name):
     thing = getattr(unbroken, name)
-    if dataclasses.is_dataclass(thing) or name in ("FailureKind", "AttemptKind", "Outcome"):
-        return
-    doc = thing.__doc__ or ""
-    if "Args:" in doc:
-        for parameter in inspect.signature(thing).parameters:
-            assert re.search(rf"^ +{parameter}: ", doc, re.MULTILINE), parameter
+    assert set(inspect.get_annotations(thing)) <= described(thing.__doc__)
+
+
+def is_constructed(thing: Any) -> bool:
+    """Whether it is a class with a constructor that somebody wrote, and no error."""
+    if not inspect.isclass(thing) or issubclass(thing, Exception | enum.Enum):
+        return False
+    return thing.__init__ is not object.__init__ and not dataclasses.is_dataclass(thing)
+
+
+def with_parameters(name: str) -> list[Any]:
+    """The functions and constructors of a module that an application calls with something."""
+    found = []
+    for member, value in members(name).items():
+        if inspect.isfunction(value) or is_constructed(value):
+            found.append(pytest.param(value, id=f"{name}.{member}"))
+    return found
+
+
+USED_BY_HAND = ("unbroken", "unbroken.telemetry", "unbroken.testing", "unbroken.transport")
+
+
+@pytest.mark.parametrize("thing", [p for name in USED_BY_HAND for p in with_parameters(name)])
+def test_every_parameter_is_described(thing):
+    called = thing.__init__ if inspect.isclass(thing) else thing
+    parameters = inspect.signature(called).parameters.keys() - {"self"}
+    assert parameters
+    assert parameters <= described(thing.__doc__)
+
+
+# What an import costs
+
+
+RUN_WITHOUT_THE_SDK = """
+import sys
+
+def test_the_plugin_is_there_and_nothing_else(request):
+    assert request.config.pluginmanager.has_plugin("unbroken")
+    loaded = {name for name in sys.modules if name.partition(".")[0] in {"anthropic", "unbroken"}}
+    assert loaded == {"unbroken", "unbroken.testing", "unbroken.testing.pytest_plugin"}
+
+def test_its_fixture_works(fault_server):
+    assert fault_server.url
+    assert "anthropic" not in sys.modules
+"""
+
+
+def test_pytest_does_not_import_the_sdk_for_the_plugin(tmp_path):
+    tmp_path.joinpath("test_it.py").write_text(RUN_WITHOUT_THE_SDK)
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr

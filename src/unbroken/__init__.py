@@ -5,31 +5,32 @@ import anthropic, unbroken
 client = unbroken.wrap(anthropic.Anthropic())
 """
 
-import importlib as _importlib
-from importlib.metadata import version as _version
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
-from unbroken._core.attempts import Attempt, AttemptKind, Outcome
-from unbroken._core.bounds import Reason
-from unbroken._core.budget import RetryBudget
-from unbroken._core.events import (
-    AttemptFailed,
-    AttemptStarted,
-    Cancelled,
-    Completed,
-    GaveUp,
-    RecoveryEvent,
-    Resumed,
-    Waiting,
-)
-from unbroken._core.failures import Failure, FailureKind
-from unbroken._core.policy import Continuation, Policy, override
-from unbroken._core.rules import Rule
-from unbroken._core.seam import SeamKind
-from unbroken._core.usage import Usage
-from unbroken._core.worst import WorstCase, worst_cases
-from unbroken._doors.report import RecoveryReport, report
-from unbroken.errors import StreamInterrupted
-from unbroken.middleware import RecoveryMiddleware, wrap
+if TYPE_CHECKING:
+    from unbroken._core.attempts import Attempt, AttemptKind, Outcome
+    from unbroken._core.bounds import Reason
+    from unbroken._core.budget import RetryBudget
+    from unbroken._core.events import (
+        AttemptFailed,
+        AttemptStarted,
+        Cancelled,
+        Completed,
+        GaveUp,
+        RecoveryEvent,
+        Resumed,
+        Waiting,
+    )
+    from unbroken._core.failures import Failure, FailureKind
+    from unbroken._core.policy import Continuation, Policy, override
+    from unbroken._core.rules import Rule
+    from unbroken._core.seam import SeamKind
+    from unbroken._core.usage import Usage
+    from unbroken._core.worst import WorstCase, worst_cases
+    from unbroken._doors.report import RecoveryReport, report
+    from unbroken.errors import StreamInterrupted
+    from unbroken.middleware import RecoveryMiddleware, wrap
 
 __all__ = [
     "Attempt",
@@ -62,10 +63,51 @@ __all__ = [
     "wrap",
 ]
 
+# Where each name is. They are imported when they are used, as the SDK takes more than a second.
+_HOMES = {
+    "Attempt": "_core.attempts",
+    "AttemptFailed": "_core.events",
+    "AttemptKind": "_core.attempts",
+    "AttemptStarted": "_core.events",
+    "Cancelled": "_core.events",
+    "Completed": "_core.events",
+    "Continuation": "_core.policy",
+    "Failure": "_core.failures",
+    "FailureKind": "_core.failures",
+    "GaveUp": "_core.events",
+    "Outcome": "_core.attempts",
+    "Policy": "_core.policy",
+    "Reason": "_core.bounds",
+    "RecoveryEvent": "_core.events",
+    "RecoveryMiddleware": "middleware",
+    "RecoveryReport": "_doors.report",
+    "Resumed": "_core.events",
+    "RetryBudget": "_core.budget",
+    "Rule": "_core.rules",
+    "SeamKind": "_core.seam",
+    "StreamInterrupted": "errors",
+    "Usage": "_core.usage",
+    "Waiting": "_core.events",
+    "WorstCase": "_core.worst",
+    "override": "_core.policy",
+    "report": "_doors.report",
+    "worst_cases": "_core.worst",
+    "wrap": "middleware",
+}
+_MODULES = {"errors", "middleware", "telemetry", "testing", "transport"}
+
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        return _version("unbroken")
-    if name in ("testing", "transport"):  # imported on first use
-        return _importlib.import_module(f"unbroken.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _import_module("importlib.metadata").version("unbroken")
+    if name in _MODULES:
+        return _import_module(f"unbroken.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(_import_module(f"unbroken.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_MODULES, "__version__"]

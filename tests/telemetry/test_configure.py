@@ -1,62 +1,67 @@
-"""`configure()`, in processes of their own where it sets the global providers."""
+"""`configure()`, which sets the global providers: here, those of a test."""
 
 from __future__ import annotations
 
 import gzip
 import os
-import subprocess
 import sys
-import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import anthropic
+import opentelemetry.metrics._internal as metrics_internal
 import pytest
+from opentelemetry import trace
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.telemetry.recording import SDK_TRACES
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.util._once import Once
+from tests.samples import AT_ONCE
+from tests.telemetry.recording import ASK, SDK_TRACES
 
+import unbroken
 from unbroken._telemetry import configure
 from unbroken.telemetry import configure as configure_telemetry
+from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CALL = """
-    import sys
-    import anthropic, unbroken, unbroken.telemetry
-    from unbroken.testing import FaultServer, faults
-
-    def call():
-        lost = [faults.status(529), faults.reset(after_chars=20)]
-        with FaultServer("A story that is long enough. " * 3, faults=lost) as server:
-            client = anthropic.Anthropic(base_url=server.url, api_key="test")
-            wrapped = unbroken.wrap(client, unbroken.Policy(time_scale=0))
-            with wrapped.messages.stream(
-                model="claude-haiku-4-5",
-                max_tokens=100,
-                messages=[{"role": "user", "content": "Hi"}],
-            ) as stream:
-                stream.until_done()
-            client.close()
-"""
 CALL_SPAN = "anthropic.messages.create" if SDK_TRACES else "chat claude-haiku-4-5"
 
 
-def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    script = textwrap.dedent(CALL) + textwrap.dedent(code)
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        env={**clean, **environ},
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-        timeout=50,
-    )
+def call() -> None:
+    """Make a call that takes three attempts, whose telemetry goes to the global providers."""
+    lost = [faults.status(529), faults.reset(after_chars=20)]
+    with (
+        FaultServer("A story that is long enough. " * 3, faults=lost) as server,
+        anthropic.Anthropic(base_url=server.url, api_key="test") as client,
+        unbroken.wrap(client, AT_ONCE).messages.stream(**ASK) as stream,
+    ):
+        stream.until_done()
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """Sets variables, where none of OpenTelemetry's is set and nothing has been configured."""
+    for name in list(os.environ):
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(configure, "_configured", None)
+    return monkeypatch.setenv
+
+
+@pytest.fixture
+def _no_providers(monkeypatch):
+    """The state of OpenTelemetry in a new process."""
+    for module, name in ((trace, "_TRACER_PROVIDER"), (metrics_internal, "_METER_PROVIDER")):
+        monkeypatch.setattr(module, name, None)
+        monkeypatch.setattr(module, f"{name}_SET_ONCE", Once())
+    proxy = metrics_internal._ProxyMeterProvider()
+    monkeypatch.setattr(metrics_internal, "_PROXY_METER_PROVIDER", proxy)
 
 
 class Receiver:
@@ -109,18 +114,16 @@ def names_in(request: Any) -> list[str]:
     return [metric.name for scope in scopes for metric in scope.metrics]
 
 
-def test_spans_and_metrics_arrive_by_otlp():
-    code = """
-        configured = unbroken.telemetry.configure()
+@pytest.mark.usefixtures("_no_providers")
+def test_spans_and_metrics_arrive_by_otlp(environ, capsys):
+    with Receiver() as receiver:
+        environ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        configured = configure_telemetry()
+        assert (configured.traces, configured.metrics) == ("otlp", "otlp")
         call()
         assert configured.flush()
         configured.shutdown()
-        print(configured.traces, configured.metrics)
-    """
-    with Receiver() as receiver:
-        done = run(code, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
-    assert done.stdout.split() == ["otlp", "otlp"]
-    assert done.stderr == ""
+    assert capsys.readouterr() == ("", "")
     spans = list(receiver.names("/v1/traces"))
     assert sorted(spans) == sorted([CALL_SPAN, *["messages.attempt"] * 3])
     assert {"unbroken.calls", "unbroken.attempts", "unbroken.recoveries"} <= set(
@@ -128,16 +131,18 @@ def test_spans_and_metrics_arrive_by_otlp():
     )
 
 
-def test_otherwise_a_tree_is_written_once_however_often_it_is_configured():
-    code = """
-        wrapped_before = unbroken.wrap(anthropic.Anthropic(api_key="test"))
-        configured = unbroken.telemetry.configure(console=sys.stdout)
-        assert unbroken.telemetry.configure() is configured
+@pytest.mark.usefixtures("environ", "_no_providers")
+def test_otherwise_a_tree_is_written_once_however_often_it_is_configured(capsys):
+    with anthropic.Anthropic(api_key="test") as client:
+        unbroken.wrap(client)  # before there is a provider
+        configured = configure_telemetry(console=sys.stdout)
+        assert configure_telemetry() is configured
         assert (configured.traces, configured.metrics) == ("console", "none")
         call()
         assert configured.flush()
-    """
-    title, *attempts = run(code).stdout.splitlines()
+    configured.shutdown()
+    out, err = capsys.readouterr()
+    title, *attempts = out.splitlines()
     assert title.startswith(CALL_SPAN)
     assert "claude-haiku-4-5  saved  " in title
     assert [line.split()[:4] for line in attempts] == [
@@ -147,29 +152,19 @@ def test_otherwise_a_tree_is_written_once_however_often_it_is_configured():
     ]
     assert "overloaded     HTTP 529" in attempts[0]
     assert "20 chars  req_" in attempts[1]
+    assert err == ""
 
 
-def test_a_provider_of_the_application_is_left_alone():
-    code = """
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        own = TracerProvider()
-        trace.set_tracer_provider(own)
-        configured = unbroken.telemetry.configure()
-        assert trace.get_tracer_provider() is own
-        assert configured.tracer_provider is None
-        call()
-    """
-    assert run(code).stdout == ""
-
-
-@pytest.fixture
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.startswith("OTEL_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setattr(configure, "_configured", None)
-    return monkeypatch.setenv
+@pytest.mark.usefixtures("environ", "_no_providers")
+def test_a_provider_of_the_application_is_left_alone(capsys):
+    own = TracerProvider()
+    trace.set_tracer_provider(own)
+    configured = configure_telemetry()
+    assert trace.get_tracer_provider() is own
+    assert configured.tracer_provider is None
+    call()
+    own.shutdown()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_disabled_sdk_is_not_set_up(environ):

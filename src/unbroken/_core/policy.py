@@ -259,6 +259,9 @@ def override(policy: Policy) -> Iterator[Policy]:
     It takes the place of what the client was wrapped with. Blocks nest; a stream keeps the policy
     it was begun with.
 
+    Args:
+        policy: The policy.
+
     Raises:
         ValueError: If `policy` is not a `Policy`.
     """

@@ -15,11 +15,15 @@ refuses, says what a test tells it to say, and fails where and how the test want
 the ways in which a model goes on when it is asked to. Everything here is the standard library only.
 """
 
-from unbroken.testing import answers, faults, voices
-from unbroken.testing.answers import Answer
-from unbroken.testing.server import FaultServer, Request
-from unbroken.testing.tokens import count_tokens
-from unbroken.testing.voices import Cue
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbroken.testing import answers, faults, voices
+    from unbroken.testing.answers import Answer
+    from unbroken.testing.server import FaultServer, Request
+    from unbroken.testing.tokens import count_tokens
+    from unbroken.testing.voices import Cue
 
 __all__ = [
     "Answer",
@@ -31,3 +35,24 @@ __all__ = [
     "faults",
     "voices",
 ]
+
+# Where each name is. They are imported when they are used: pytest loads the plugin in every run.
+_HOMES = {
+    "Answer": "answers",
+    "Cue": "voices",
+    "FaultServer": "server",
+    "Request": "server",
+    "count_tokens": "tokens",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import_module(f"unbroken.testing.{_HOMES.get(name, name)}")
+    found = globals()[name] = getattr(module, name) if name in _HOMES else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unbroken.testing.server import FaultServer
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from unbroken.testing.server import FaultServer
 
 __all__ = ["fault_server"]
 
@@ -21,5 +21,7 @@ def fault_server() -> Iterator[FaultServer]:
     Yields:
         The server.
     """
+    from unbroken.testing.server import FaultServer  # noqa: PLC0415  # most test runs do without
+
     with FaultServer() as server:
         yield server
