@@ -14,5 +14,5 @@ NEWEST = "claude-opus-5-5"
 
 STORY = "Once upon a time there was a fox. It jumped over a dog, “twice”, and then it slept 😀."
 
-AT_ONCE = Policy(time_scale=0, budget=None)
-"""Waits for nothing, and shares no budget with other tests."""
+AT_ONCE = Policy(time_scale=0, max_fruitless=4, budget=None)
+"""Waits for nothing, so attempts are bounded instead; shares no budget with other tests."""

@@ -24,6 +24,7 @@ from tests.telemetry.recording import ASK, SDK_TRACES
 
 import unbroken
 from unbroken._telemetry import configure
+from unbroken._telemetry import metrics as our_metrics
 from unbroken.telemetry import configure as configure_telemetry
 from unbroken.testing import FaultServer, faults
 
@@ -62,6 +63,9 @@ def _no_providers(monkeypatch):
         monkeypatch.setattr(module, f"{name}_SET_ONCE", Once())
     proxy = metrics_internal._ProxyMeterProvider()
     monkeypatch.setattr(metrics_internal, "_PROXY_METER_PROVIDER", proxy)
+    our_metrics._global_instruments.cache_clear()
+    yield
+    our_metrics._global_instruments.cache_clear()
 
 
 class Receiver:
