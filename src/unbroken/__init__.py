@@ -28,6 +28,7 @@ from unbroken._core.seam import SeamKind
 from unbroken._core.usage import Usage
 from unbroken._core.worst import WorstCase, worst_cases
 from unbroken._doors.report import RecoveryReport, report
+from unbroken._drive.drain import drain
 from unbroken.errors import StreamInterrupted
 from unbroken.middleware import RecoveryMiddleware, wrap
 
@@ -56,6 +57,7 @@ __all__ = [
     "Usage",
     "Waiting",
     "WorstCase",
+    "drain",
     "override",
     "report",
     "worst_cases",
