@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "telemetry": {"_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
-    "unbroken": {"_core", "_doors", "errors", "middleware"},
+    "unbroken": {"_core", "_doors", "_drive", "errors", "middleware"},
     "testing": set(),
     "_cli": {"unbroken", "telemetry", "testing"},
     "__main__": {"_cli"},

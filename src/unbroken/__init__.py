@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from unbroken._core.usage import Usage
     from unbroken._core.worst import WorstCase, worst_cases
     from unbroken._doors.report import RecoveryReport, report
+    from unbroken._drive.drain import drain
     from unbroken.errors import StreamInterrupted
     from unbroken.middleware import RecoveryMiddleware, wrap
 
@@ -57,6 +58,7 @@ __all__ = [
     "Usage",
     "Waiting",
     "WorstCase",
+    "drain",
     "override",
     "report",
     "worst_cases",
@@ -89,6 +91,7 @@ _HOMES = {
     "Usage": "_core.usage",
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",
+    "drain": "_drive.drain",
     "override": "_core.policy",
     "report": "_doors.report",
     "worst_cases": "_core.worst",

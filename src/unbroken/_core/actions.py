@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Send",
     "Sleep",
+    "is_retry",
 ]
 
 
@@ -83,6 +84,12 @@ class GiveUp:
 
 
 Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
+
+
+def is_retry(action: Action) -> bool:
+    """Whether an action leads to another attempt, after one that failed."""
+    return isinstance(action, Sleep | AskBudget) or (isinstance(action, Send) and action.number > 1)
+
 
 ASK_BUDGET = AskBudget()
 READ = Read()

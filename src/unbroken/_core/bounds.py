@@ -41,6 +41,7 @@ class Reason(StrEnum):
     DIVERGED = "diverged"
     UNPROVEN = "unproven"
     OFF_TOPIC = "off_topic"
+    DRAINED = "drained"
     TOOL_INPUT = "tool_input"
 
 
@@ -73,6 +74,7 @@ REASONS = {
         "nothing proves where the model's reply joins the text that was delivered, and "
         "Continuation(unproven='give_up') is set"
     ),
+    Reason.DRAINED: "unbroken.drain() was called",
     Reason.TOOL_INPUT: "the model wrote a tool call twice whose input is no JSON object",
     Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }

@@ -222,6 +222,10 @@ class Call:
         """The wait is over."""
         self.phase = after(self.phase, Input.WAITED)
 
+    def drained(self, now: float) -> None:
+        """The process shuts down: make no further attempt."""
+        self._give_up(Reason.DRAINED, now)
+
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         before, self.phase = self.phase, after(self.phase, Input.CLOSE)

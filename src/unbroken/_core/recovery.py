@@ -207,6 +207,23 @@ class Recovery:
         self.call.waited()
         self._decide(now)
 
+    def drain(self, now: float) -> bytes:
+        """The process shuts down: end what is read, and make no further attempt.
+
+        Not while a request is sent. Return what the caller gets for that.
+        """
+        out = b""
+        if self.call.phase is not Phase.READING:
+            self.call.drained(now)
+        elif self._reading is not None and self._reading.ended:
+            out = self._finish(self._reading, now)
+        else:
+            self._record_attempt(now)
+            failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
+            self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        self._decide(now)
+        return out
+
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         if self.call.phase is Phase.READING:

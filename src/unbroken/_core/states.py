@@ -39,7 +39,7 @@ class Input(Enum):
     ANSWERED = "a response came that is the whole answer"
     FINISHED = "the message is whole"
     FAILED = "the attempt failed, and another one may follow"
-    GAVE_UP = "the attempt failed, and no other follows"
+    GAVE_UP = "no other attempt follows"
     CHARGED = "the retry budget allows another attempt"
     WAITED = "the wait is over"
     CLOSE = "the caller closed the stream, or cancelled the task"
@@ -66,6 +66,7 @@ TRANSITIONS = {
     },
     Phase.WAITING: {
         Input.WAITED: Phase.ASKING,
+        Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
     Phase.COMPLETE: {Input.CLOSE: Phase.COMPLETE},

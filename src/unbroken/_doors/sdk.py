@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 
+from unbroken._core.bounds import Reason
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
 from unbroken._doors import sdk_facts
@@ -95,7 +96,8 @@ class _SdkDoor(HttpDoor):
     # How a lost call is told
 
     def _error_response(self, lost: LostCall) -> Any:
-        if is_response(lost.reported) and lost.cause is None:
+        told_by_response = lost.cause is None and lost.reason is not Reason.DRAINED
+        if is_response(lost.reported) and told_by_response:
             self._given_up(self.response.http_response)
             return self.response
         error = self._error(lost)
@@ -108,8 +110,16 @@ class _SdkDoor(HttpDoor):
             self._request, self._client, response, is_async=self._is_async
         )
 
+    def raise_or_frame(self, lost: LostCall) -> bytes:
+        """Raise the error of a call whose stream is read, or return an error frame for it."""
+        if lost.reason is Reason.DRAINED:
+            raise self._error(lost)
+        return super().raise_or_frame(lost)
+
     def _error(self, lost: LostCall) -> BaseException:
         """The exception for a lost call, with what first went wrong as its cause."""
+        if lost.reason is Reason.DRAINED:
+            return self._drained(lost)
         error = self._error_of(lost.reported, lost)
         if error.__cause__ is None and lost.cause is not None:
             error.__cause__ = lost.cause.error or self._error_of(lost.cause, lost)
@@ -123,10 +133,20 @@ class _SdkDoor(HttpDoor):
                 return error
         elif failed.failure.kind not in CONNECTION and failed.error is not None:
             return failed.error
+        return self._interrupted(lost, failed.error)
+
+    def _drained(self, lost: LostCall) -> StreamInterrupted:
+        failed = lost.reported
+        cause = failed.error
+        if is_response(failed):
+            cause = sdk_facts.status_error(self._client, failed.origin)
+        return self._interrupted(lost, cause)
+
+    def _interrupted(self, lost: LostCall, cause: BaseException | None) -> StreamInterrupted:
         report = self._reporter.report()
         message = explain(lost, report)
         interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
-        interrupted.__cause__ = failed.error
+        interrupted.__cause__ = cause
         return interrupted
 
     def closed(self) -> Exception:

@@ -6,8 +6,9 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep
+from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_retry
 from unbroken._drive.clock import AsyncInterrupt
+from unbroken._drive.drain import AsyncRunner, process
 from unbroken._drive.limit import AsyncReadLimit
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ class AsyncDriver:
         self._gave_up = False
         self._limit = AsyncReadLimit()
         self._has_limit = False
+        self._process = process()
+        self._is_drained = False
         self.upstream: AsyncUpstream | None = None
         """The response that is read, or was returned last."""
 
     async def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._process.register(self, AsyncRunner())
         try:
             while await self._prepare(self._machine.action):
                 pass
@@ -78,7 +82,7 @@ class AsyncDriver:
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if machine.action is not READ:
+                if machine.action is not READ or self._is_drained:
                     out = await self._move_on()
                     continue
                 try:
@@ -117,13 +121,27 @@ class AsyncDriver:
             if not self._reading:
                 await self._notify()
 
+    async def drain(self, *, reads: bool) -> None:
+        """Wait no more, as the process shuts down.
+
+        Args:
+            reads: Whether to end a stream that is open, too.
+        """
+        self._is_drained |= reads
+        self._interrupt.set()
+        if reads:
+            await self._abort_read()
+
     def elapsed(self) -> float:
         """Seconds since the call started."""
         return self._clock.now() - self._machine.call.begun
 
     async def _prepare(self, action: Action) -> bool:
         """Carry out an action that leads to a response; return whether it is one."""
-        if isinstance(action, Send):
+        if self._process.is_requested and is_retry(action):
+            self._machine.drain(self._clock.now())
+            await self._notify()
+        elif isinstance(action, Send):
             await self._send(action)
         elif isinstance(action, Sleep):
             await self._clock.sleep(action.seconds, self._interrupt)
@@ -187,6 +205,8 @@ class AsyncDriver:
         if self._closing:
             raise self._door.closed() from error
         now = self._clock.now()
+        if self._is_drained:
+            return self._machine.drain(now)
         if isinstance(error, StopAsyncIteration):
             return self._machine.body_ended(now)
         return self._machine.connection_lost(self._door.failed_attempt(error), now)
@@ -195,6 +215,8 @@ class AsyncDriver:
         """Carry out an action other than reading."""
         await self._notify()
         action = self._machine.action
+        if action is READ:
+            return self._machine.drain(self._clock.now())
         if isinstance(action, GiveUp):
             return await self._give_up(action)
         if isinstance(action, Send | Sleep | AskBudget):

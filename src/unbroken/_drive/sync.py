@@ -7,8 +7,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep
+from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_retry
 from unbroken._drive.clock import Interrupt
+from unbroken._drive.drain import Runner, process
 from unbroken._drive.limit import ReadLimit
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ class Driver:
         self._gave_up = False
         self._limit = ReadLimit()
         self._has_limit = False
+        self._process = process()
+        self._is_drained = False
         self.upstream: Upstream | None = None
         """The response that is read, or was returned last."""
 
     def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._process.register(self, Runner())
         try:
             while self._prepare(self._machine.action):
                 pass
@@ -80,7 +84,7 @@ class Driver:
             while not out:
                 if self._closing:
                     raise self._door.closed()
-                if machine.action is not READ:
+                if machine.action is not READ or self._is_drained:
                     out = self._move_on()
                     continue
                 try:
@@ -120,13 +124,27 @@ class Driver:
             if not self._reading:
                 self._notify()
 
+    def drain(self, *, reads: bool) -> None:
+        """Wait no more, as the process shuts down.
+
+        Args:
+            reads: Whether to end a stream that is open, too.
+        """
+        self._is_drained |= reads
+        self._interrupt.set()
+        if reads:
+            self._abort_read()
+
     def elapsed(self) -> float:
         """Seconds since the call started."""
         return self._clock.now() - self._machine.call.begun
 
     def _prepare(self, action: Action) -> bool:
         """Carry out an action that leads to a response; return whether it is one."""
-        if isinstance(action, Send):
+        if self._process.is_requested and is_retry(action):
+            self._machine.drain(self._clock.now())
+            self._notify()
+        elif isinstance(action, Send):
             self._send(action)
         elif isinstance(action, Sleep):
             self._clock.sleep(action.seconds, self._interrupt)
@@ -190,6 +208,8 @@ class Driver:
         if self._closing:
             raise self._door.closed() from error
         now = self._clock.now()
+        if self._is_drained:
+            return self._machine.drain(now)
         if isinstance(error, StopIteration):
             return self._machine.body_ended(now)
         return self._machine.connection_lost(self._door.failed_attempt(error), now)
@@ -198,6 +218,8 @@ class Driver:
         """Carry out an action other than reading."""
         self._notify()
         action = self._machine.action
+        if action is READ:
+            return self._machine.drain(self._clock.now())
         if isinstance(action, GiveUp):
             return self._give_up(action)
         if isinstance(action, Send | Sleep | AskBudget):

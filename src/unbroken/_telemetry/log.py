@@ -36,6 +36,7 @@ class CallLog:
 
     def __init__(self) -> None:
         self._failed: AttemptFailed | None = None
+        self._last: AttemptFailed | None = None
         self._failures = 0
         self._kept_chars = 0
 
@@ -44,11 +45,12 @@ class CallLog:
         match event:
             case AttemptFailed():
                 self._failures += 1
-                self._failed = event
+                self._failed = self._last = event
             case Waiting():
                 when = f"in {event.seconds:.1f} s" if event.seconds else "at once"
                 self._log_failure(f"next attempt {when}", {names.WAIT_S: event.seconds})
             case GaveUp():
+                self._failed = self._failed or self._last  # a wait may have been ended
                 why = explanation(event.reason, event.failure, event.last_failure)
                 self._log_failure(f"gave up: {why}", {names.GIVEN_UP: event.reason.value})
             case Resumed():
