@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import certifi
 import pytest
-from hypothesis import settings
 
-from tests import guards
+from tests import guards, profiles
 from tests.samples import STORY
 
 if TYPE_CHECKING:
@@ -17,11 +16,7 @@ if TYPE_CHECKING:
 
     from unbroken.testing import FaultServer
 
-settings.register_profile("default", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=10)
-settings.register_profile("nightly", deadline=None, max_examples=2000)
-settings.load_profile("default")
-
+profiles.register()
 guards.install()
 
 

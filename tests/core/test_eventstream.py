@@ -169,10 +169,10 @@ def test_botocore_reads_what_is_encoded():
 def test_a_large_frame_in_small_pieces_takes_linear_time():
     def seconds(size: int) -> float:
         stream, raw = EventStream(), EventStream().encode("x", {"type": "x", "y": "z" * size})
-        began = time.perf_counter()
+        began = time.process_time()
         for at in range(0, len(raw), 1024):
             stream.split(raw[at : at + 1024])
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     seconds(1000)
     assert seconds(4_000_000) < 40 * seconds(400_000) + 0.1
@@ -180,9 +180,9 @@ def test_a_large_frame_in_small_pieces_takes_linear_time():
 
 def test_many_frames_in_one_piece_take_linear_time():
     raw = EventStream().encode("x", {"type": "x"}) * 20_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(EventStream().split(raw)) == 20_000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_json_is_written_as_the_api_does():

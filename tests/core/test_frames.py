@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from unbroken._core.framing import frames
 from unbroken._core.framing.frames import FrameError, ServerSentEvents, from_json, to_json
@@ -254,7 +255,7 @@ def test_the_search_for_a_frames_end_never_begins_anew():
         ),
     )
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @example({"a": "\ud83d half"})
 @example({"a": "line\nline\r\n\u2028"})
 def test_what_is_written_is_read_the_same(data):
