@@ -38,6 +38,7 @@ VISITORS = {
         "_http",
         "_report",
         "_sdk",
+        "_sdk_clients",
         "_sdk_door",
         "_telemetry.log",
         "_transport_door",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.models import Prefill
@@ -56,6 +57,15 @@ class Setup:
         self.prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
+        self._awaits_events = _is_coroutine_function(on_event)
+
+    def check_for_threads(self) -> None:
+        """Raise `ValueError` if `on_event` is a coroutine function, which a thread cannot await."""
+        if self._awaits_events:
+            raise ValueError(
+                "on_event must be a plain function for a sync client, "
+                f"not the coroutine function {self._on_event!r}"
+            )
 
     def call_policy(self) -> Policy:
         """The policy of a call that begins now."""
@@ -63,6 +73,7 @@ class Setup:
 
     def driver(self, door: Any, method: str) -> Driver:
         """What carries out a call for threads."""
+        self.check_for_threads()
         observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
         return Driver(door.machine, door, self.clock, observer)
 
@@ -70,3 +81,9 @@ class Setup:
         """What carries out a call for tasks."""
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
         return AsyncDriver(door.machine, door, self.async_clock, observer)
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    """Whether calling it makes a coroutine, also where it is an object that can be called."""
+    called = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anthropic
 
-from unbroken import _sdk
+from unbroken import _sdk, _sdk_clients
 from unbroken._core.states import Phase
 from unbroken._drive.body import AsyncBody, Body
 from unbroken._report import EXTENSION
@@ -83,6 +83,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         """The policy of calls outside every `override()`."""
         return self._setup.policy
 
+    def check_for(self, client: Any) -> None:
+        """Raise `ValueError` if this cannot serve a client: a sync one, and `on_event` is async."""
+        if not _sdk_clients.is_async(client):
+            self._setup.check_for_threads()
+
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
         setup = self._setup
@@ -148,8 +153,8 @@ def wrap(
 
     Raises:
         TypeError: If `client` is no client of the SDK.
-        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
-            environment is wrong.
+        ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or is a coroutine
+            function and the client a sync one, or a variable of the environment is wrong.
     """
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
@@ -162,5 +167,6 @@ def wrap(
         on_event=on_event,
         clock=clock,
     )
+    recovery.check_for(client)
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
     return cast("ClientT", _sdk.copy_with(client, [*others, recovery]))

@@ -95,6 +95,8 @@ class _Recovering:
             on_event=on_event,
             clock=clock,
         )
+        if self._base == "BaseTransport":
+            self._setup.check_for_threads()
 
 
 class RecoveryTransport(_Recovering, _SyncBase):
@@ -108,8 +110,8 @@ class RecoveryTransport(_Recovering, _SyncBase):
             None.
         tracer_provider: Makes the spans; the global one if it is None.
         meter_provider: Makes the metrics; the global one if it is None.
-        on_event: Called with each `RecoveryEvent`, at the time. What it raises is logged, and goes
-            no further.
+        on_event: Called with each `RecoveryEvent`, at the time; no coroutine function. What it
+            raises is logged, and goes no further.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -250,7 +250,9 @@ def override(policy: Policy) -> Iterator[Policy]:
     try:
         yield policy
     finally:
-        _override.reset(token)
+        # A generator around this may be finalised in another context, which has no override.
+        with suppress(ValueError):
+            _override.reset(token)
 
 
 def current_policy(default: Policy) -> Policy:
