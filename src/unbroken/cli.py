@@ -1,5 +1,7 @@
 """The command `unbroken`. Its `demo` needs neither a key nor a network.
 
+The other commands are in `_cli`, one a module.
+
 The demo streams an answer from a `FaultServer`, which fails four times on the way, and shows what
 the caller of a wrapped client gets to see of that.
 """
@@ -21,6 +23,8 @@ from typing import TYPE_CHECKING, TextIO
 import anthropic
 
 import unbroken
+from unbroken._cli import policy, run
+from unbroken._cli.problems import ProblemError, check_collector, explained
 from unbroken.testing import FaultServer, faults, voices
 
 if TYPE_CHECKING:
@@ -105,16 +109,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its arguments; those of the process by default.
 
     Returns:
-        The exit status: 0 if the answer is whole, 1 if not, 130 after Ctrl-C.
+        The exit status: of the demo 0 if the answer is whole, 1 if not; 2 if something stands in
+        the way of a command; 130 after Ctrl-C.
 
     Raises:
         SystemExit: With status 2 for wrong arguments, 0 after `--help` and `--version`.
     """
-    options = _parser().parse_args(argv)
+    ours, arguments = run.split(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(ours)
+    options.arguments = arguments
+    try:
+        # What goes wrong in a program that is run is shown as python shows it.
+        return run.run_program(options) if options.command == "run" else _shown(options)
+    except ProblemError as problem:
+        print(f"unbroken: {problem}.", file=sys.stderr)
+        return 2
+
+
+def _shown(options: argparse.Namespace) -> int:
+    """Run a command that prints something."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        return _demo(options)
+        status: int = options.run(options)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
@@ -122,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Or the interpreter complains when it flushes what nobody reads.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,17 +154,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=1, help="vary the faults and the model's ways")
     demo.add_argument("--no-color", action="store_true", help="plain text; NO_COLOR does the same")
     demo.add_argument("--trace", action="store_true", help="show the OpenTelemetry spans, too")
+    demo.set_defaults(run=_demo)
+    policy.add_parser(commands)
+    run.add_parser(commands)
     return parser
 
 
 def _demo(options: argparse.Namespace) -> int:
     if options.trace:
-        from unbroken import telemetry  # noqa: PLC0415  # only who asks for it pays for it
-
-        telemetry.configure()
+        _trace()
     chance = random.Random(options.seed)  # noqa: S311
     screen = _Screen(sys.stdout, color=not options.no_color)
-    policy = unbroken.Policy(time_scale=FAST if options.fast else 1.0)
+    demo_policy = unbroken.Policy(time_scale=FAST if options.fast else 1.0)
     server = FaultServer(
         ANSWER,
         voice=chance.choice(VOICES),
@@ -156,14 +175,30 @@ def _demo(options: argparse.Namespace) -> int:
     screen.dim(f"A 429, a reset, an overloaded event and a silent end; seed {options.seed}.")
     screen.dim(f"> {QUESTION}\n")
     with server, _client(server.url) as client, closing(screen):
-        error, report = _stream(unbroken.wrap(client, policy, on_event=screen.tell), screen)
+        error, report = _stream(unbroken.wrap(client, demo_policy, on_event=screen.tell), screen)
     screen.table(report)
     return screen.verdict(error, len(report.attempts))
 
 
+def _trace() -> None:
+    from unbroken import telemetry  # noqa: PLC0415  # only who asks for it pays for it
+
+    check_collector()
+    try:
+        telemetry.configure()
+    except (ImportError, ValueError) as error:
+        raise ProblemError(str(error)) from error
+
+
 def _client(url: str) -> anthropic.Anthropic:
     # A proxy that the environment names cannot reach the loopback of this machine.
-    http_client = anthropic.DefaultHttpxClient(mounts={"all://127.0.0.1": None})
+    try:
+        http_client = anthropic.DefaultHttpxClient(mounts={"all://127.0.0.1": None})
+    except Exception as error:  # noqa: BLE001  # whatever it is, the demo needs no network
+        print(f"unbroken: {explained(error)}. The demo does without it.", file=sys.stderr)
+        # The SDK's own class reads the environment in any case, the one below it does not.
+        plain = anthropic.DefaultHttpxClient.__bases__[0]
+        http_client = plain(trust_env=False, timeout=anthropic.DEFAULT_TIMEOUT)
     return anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client)
 
 
