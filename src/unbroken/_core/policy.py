@@ -168,7 +168,7 @@ class Policy:
         """Make a policy for somebody who looks on: so many seconds at most for the next word.
 
         Half of them is for noticing that nothing comes (`idle_timeout`, `progress_timeout`), half
-        for recovering (`max_outage`, `max_retry_after`); no wait is longer than a fifth. A model
+        for recovering (`max_outage`, `max_retry_after`); no wait is longer than a tenth. A model
         that thinks without a word for longer than a half needs a longer `progress_timeout`.
 
         Args:
