@@ -9,6 +9,11 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unbroken import errors as errors
+    from unbroken import middleware as middleware
+    from unbroken import telemetry as telemetry
+    from unbroken import testing as testing
+    from unbroken import transport as transport
     from unbroken._core.attempts import Attempt, AttemptKind, Outcome
     from unbroken._core.bounds import Reason
     from unbroken._core.budget import RetryBudget
@@ -30,8 +35,11 @@ if TYPE_CHECKING:
     from unbroken._core.worst import WorstCase, worst_cases
     from unbroken._doors.report import RecoveryReport, report
     from unbroken._drive.drain import drain
+    from unbroken._install import install, uninstall
     from unbroken.errors import StreamInterrupted
     from unbroken.middleware import RecoveryMiddleware, wrap
+
+__version__: str
 
 __all__ = [
     "Attempt",
@@ -59,8 +67,10 @@ __all__ = [
     "Waiting",
     "WorstCase",
     "drain",
+    "install",
     "override",
     "report",
+    "uninstall",
     "worst_cases",
     "wrap",
 ]
@@ -92,24 +102,28 @@ _HOMES = {
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",
     "drain": "_drive.drain",
+    "install": "_install",
     "override": "_core.policy",
     "report": "_doors.report",
+    "uninstall": "_install",
     "worst_cases": "_core.worst",
     "wrap": "middleware",
 }
 _MODULES = {"errors", "middleware", "telemetry", "testing", "transport"}
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        return _import_module("importlib.metadata").version("unbroken")
-    if name in _MODULES:
-        return _import_module(f"unbroken.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(_import_module(f"unbroken.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker knows the names that there are
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return _import_module("importlib.metadata").version("unbroken")
+        if name in _MODULES:
+            return _import_module(f"unbroken.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(_import_module(f"unbroken.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

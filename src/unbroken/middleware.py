@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import anthropic
 
 from unbroken._core.actions import GiveUp
-from unbroken._doors import sdk_facts
+from unbroken._doors import sdk_clients, sdk_facts
 from unbroken._doors.report import EXTENSION
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
@@ -84,6 +84,15 @@ class RecoveryMiddleware(anthropic.Middleware):
         """The policy of calls outside every `override()`."""
         return self._state.policy
 
+    def check_for(self, client: Any) -> None:
+        """Check that it can serve a client.
+
+        Raises:
+            ValueError: If `on_event` is a coroutine function, and the client a sync one.
+        """
+        if not sdk_clients.is_async(client):
+            self._state.check_for_threads()
+
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
         state = self._state
@@ -149,8 +158,8 @@ def wrap(
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
-        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
-            variable has an invalid value.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or a coroutine
+            function with a sync client, or an environment variable has an invalid value.
     """
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
@@ -163,5 +172,6 @@ def wrap(
         on_event=on_event,
         clock=clock,
     )
+    recovery.check_for(client)
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
     return cast("ClientT", sdk_facts.copy_with(client, [*others, recovery]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import dataclasses
 import pickle
@@ -20,7 +21,7 @@ from unbroken._core.policy import Continuation, Policy, current_policy, override
 from unbroken._core.rules import DEFAULT_RULES, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Generator, Mapping
 
 K = FailureKind
 FAIL = Rule(retry=False)
@@ -363,6 +364,43 @@ def test_tasks_have_overrides_of_their_own_and_begin_with_that_around_them():
             return await asyncio.gather(*(run(number, together) for number in (1, 2, 3)))
 
     assert asyncio.run(main()) == [(9, 1, 9), (9, 2, 9), (9, 3, 9)]
+
+
+def test_a_generator_may_be_finalised_in_another_context():
+    def generate() -> Generator[int]:
+        with override(Policy(max_attempts=2)):
+            yield current_policy(DEFAULT).max_attempts
+
+    generator = generate()
+    assert contextvars.copy_context().run(next, generator) == 2
+    generator.close()
+    assert current_policy(DEFAULT) is DEFAULT
+
+
+def test_an_async_generator_may_be_finalised_in_another_task():
+    async def generate() -> AsyncGenerator[int]:
+        with override(Policy(max_attempts=2)):
+            yield current_policy(DEFAULT).max_attempts
+            yield current_policy(DEFAULT).max_attempts
+
+    async def main() -> None:
+        generator = generate()
+        assert await asyncio.create_task(anext(generator)) == 2
+        await asyncio.create_task(generator.aclose())
+        assert current_policy(DEFAULT) is DEFAULT
+
+    asyncio.run(main())
+
+
+def test_what_is_raised_in_a_generator_of_another_context_is_raised():
+    def generate() -> Generator[None]:
+        with override(Policy(max_attempts=2)):
+            yield
+
+    generator = generate()
+    contextvars.copy_context().run(next, generator)
+    with pytest.raises(ValueError, match="mine"):
+        generator.throw(ValueError("mine"))
 
 
 @pytest.mark.parametrize("bad", [None, 3, "off", {"max_attempts": 2}, Policy], ids=repr)

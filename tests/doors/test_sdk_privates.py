@@ -1,4 +1,4 @@
-"""What `sdk_facts` and `http` of `unbroken._doors` take for granted of the SDK, fact by fact.
+"""What `unbroken._doors` takes for granted of the SDK, fact by fact.
 
 A test that fails here says which fact a new version of the SDK has changed.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
-from unbroken._doors import http, sdk_facts
+from unbroken._doors import http, sdk_clients, sdk_facts
 from unbroken.testing import faults
 
 if TYPE_CHECKING:
@@ -237,3 +237,51 @@ def test_a_default_client_tells_its_timeouts_and_encodings():
         assert client.timeout.as_dict() == {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
         assert "gzip" in client.headers["accept-encoding"]
     assert anthropic.DEFAULT_TIMEOUT.read == 600
+
+
+# What `install()` takes for granted of constructors
+
+
+def client_classes() -> list[Any]:
+    found = [getattr(anthropic, name) for name in dir(anthropic) if "Anthropic" in name]
+    return [cls for cls in found if hasattr(cls, "with_options")]
+
+
+@pytest.mark.parametrize("cls", client_classes(), ids=lambda cls: cls.__name__)
+def test_every_client_has_the_base_of_its_kind(cls):
+    is_async = cls.__name__.startswith("Async")
+    assert issubclass(cls, sdk_clients.ASYNC_BASE) is is_async
+    assert issubclass(cls, sdk_clients.SYNC_BASE) is not is_async
+
+
+@pytest.mark.parametrize("base", [sdk_clients.SYNC_BASE, sdk_clients.ASYNC_BASE])
+def test_a_base_takes_middleware_and_retries_by_keyword(base):
+    assert "__init__" in vars(base)
+    parameters = inspect.signature(base.__init__).parameters
+    for name in ("middleware", "max_retries"):
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY, name
+
+
+@pytest.mark.parametrize("cls", client_classes(), ids=lambda cls: cls.__name__)
+def test_every_client_takes_middleware_and_retries(cls):
+    assert {"middleware", "max_retries"} <= set(inspect.signature(cls.__init__).parameters)
+
+
+@pytest.mark.parametrize("cls", [anthropic.Anthropic, anthropic.AsyncAnthropic])
+def test_what_a_base_is_given_is_what_the_client_has(cls):
+    seen: list[dict[str, Any]] = []
+    probe = Probe()
+
+    def change(client: Any, options: dict[str, Any]) -> None:
+        seen.append(dict(options))
+        options.update(middleware=[probe], max_retries=5)
+
+    undo = sdk_clients.hook_constructors(change)
+    try:
+        client = cls(api_key="test", max_retries=1)
+    finally:
+        undo()
+    assert seen[0]["max_retries"] == 1
+    assert list(client.middleware) == [probe]
+    assert client.max_retries == 5
+    assert not list(cls(api_key="test").middleware)

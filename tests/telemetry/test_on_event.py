@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import httpx
 import pytest
 from tests.samples import STORY
 from tests.telemetry.recording import ASK, MODEL
 
+import unbroken
 from unbroken import (
     AttemptFailed,
     AttemptStarted,
@@ -108,6 +111,39 @@ async def test_async_clients_take_functions_of_both_kinds(recording, server, awa
     on_event = later if awaits else told.append
     await stream_async(recording, server, on_event)
     assert kinds(told) == SAVED
+
+
+class Later:
+    """An object whose call is a coroutine."""
+
+    async def __call__(self, event: Any) -> None: ...
+
+
+async def later_with(where: Any, event: Any) -> None:
+    """A coroutine function that is called through a partial."""
+
+
+COROUTINES = {"object": Later(), "method": Later().__call__, "partial": partial(later_with, None)}
+
+
+@pytest.mark.parametrize("later", COROUTINES.values(), ids=COROUTINES)
+def test_sync_clients_refuse_coroutine_functions_when_they_are_made(server, later):
+    words = "on_event must be a plain function for a sync client"
+    with anthropic.Anthropic(base_url=server.url, api_key="test") as client:
+        with pytest.raises(ValueError, match=words):
+            unbroken.wrap(client, on_event=later)
+        with pytest.raises(ValueError, match=words):
+            unbroken.transport.RecoveryTransport(httpx.HTTPTransport(), on_event=later)
+        # Its constructor does not tell what kind of client a middleware is for.
+        given = client.with_options(middleware=[unbroken.RecoveryMiddleware(on_event=later)])
+        with pytest.raises(ValueError, match=words):
+            given.models.list()
+    assert server.requests == []
+
+
+def test_async_transports_take_coroutine_functions():
+    later = unbroken.transport.AsyncRecoveryTransport(httpx.AsyncHTTPTransport(), on_event=Later())
+    assert isinstance(later, httpx.AsyncBaseTransport)
 
 
 def test_a_function_that_raises_breaks_nothing(recording, server, caplog):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anthropic
 
 import unbroken
+from unbroken._cli.problems import ProblemError, check_collector, explained
 from unbroken._cli.screen import Screen
 from unbroken.testing import FaultServer, faults, voices
 
@@ -93,9 +94,7 @@ FAST = 0.02
 def demo(options: argparse.Namespace) -> int:
     """Run the demo; return the exit status: 0 if the answer is whole, else 1."""
     if options.trace:
-        from unbroken import telemetry  # noqa: PLC0415  # only who asks for it pays for it
-
-        telemetry.configure()
+        _trace()
     chance = random.Random(options.seed)  # noqa: S311
     screen = Screen(sys.stdout, color=not options.no_color)
     policy = unbroken.Policy(time_scale=FAST if options.fast else 1.0)
@@ -113,9 +112,25 @@ def demo(options: argparse.Namespace) -> int:
     return screen.verdict(error, len(report.attempts), ANSWER)
 
 
+def _trace() -> None:
+    from unbroken import telemetry  # noqa: PLC0415  # imported on request
+
+    check_collector()
+    try:
+        telemetry.configure()
+    except (ImportError, ValueError) as error:
+        raise ProblemError(str(error)) from error
+
+
 def _client(url: str) -> anthropic.Anthropic:
     # A proxy that the environment names cannot reach the loopback of this machine.
-    http_client = anthropic.DefaultHttpxClient(mounts={"all://127.0.0.1": None})
+    try:
+        http_client = anthropic.DefaultHttpxClient(mounts={"all://127.0.0.1": None})
+    except Exception as error:  # noqa: BLE001  # whatever it is, the demo needs no network
+        print(f"unbroken: {explained(error)}. The demo does without it.", file=sys.stderr)
+        # The SDK's own class reads the environment in any case, the one below it does not.
+        plain = anthropic.DefaultHttpxClient.__bases__[0]
+        http_client = plain(trust_env=False, timeout=anthropic.DEFAULT_TIMEOUT)
     return anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client)
 
 

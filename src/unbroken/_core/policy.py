@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -186,7 +186,7 @@ class Policy:
         """Make a policy for somebody who looks on: so many seconds at most for the next word.
 
         Half of them is for noticing that nothing comes (`idle_timeout`, `progress_timeout`), half
-        for recovering (`max_outage`, `max_retry_after`); no wait is longer than a fifth. A model
+        for recovering (`max_outage`, `max_retry_after`); no wait is longer than a tenth. A model
         that thinks without a word for longer than a half needs a longer `progress_timeout`.
 
         Args:
@@ -271,7 +271,9 @@ def override(policy: Policy) -> Iterator[Policy]:
     try:
         yield policy
     finally:
-        _override.reset(token)
+        # A generator around this may be finalised in another context, which has no override.
+        with suppress(ValueError):
+            _override.reset(token)
 
 
 def current_policy(default: Policy) -> Policy:

@@ -23,7 +23,7 @@ def interactive(patience: float) -> dict[str, Any]:
         "idle_timeout": half,
         "progress_timeout": half,
         "max_retry_after": half,
-        "rules": rules_growing_to(min(patience / 5, _LONGEST_INTERACTIVE_WAIT)),
+        "rules": rules_growing_to(min(patience / 10, _LONGEST_INTERACTIVE_WAIT)),
     }
 
 

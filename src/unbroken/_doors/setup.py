@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, cast
 
 from unbroken._core.models import Prefill
@@ -66,6 +67,19 @@ class ClientState:
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
+        self._awaits_events = _is_coroutine_function(on_event)
+
+    def check_for_threads(self) -> None:
+        """Check that `on_event` can be called in a thread.
+
+        Raises:
+            ValueError: If it is a coroutine function, which a thread cannot await.
+        """
+        if self._awaits_events:
+            raise ValueError(
+                "on_event must be a plain function for a sync client, "
+                f"not the coroutine function {self._on_event!r}"
+            )
 
     def begin(self, ask: Ask, now: float) -> HttpCall:
         """Start a call. `now` is in monotonic seconds."""
@@ -73,6 +87,7 @@ class ClientState:
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
+        self.check_for_threads()
         observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
         return Driver(call.machine, door, self.clock, observer, call.policy.budget)
 
@@ -83,3 +98,9 @@ class ClientState:
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
         budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
         return AsyncDriver(call.machine, door, self.async_clock, observer, budget)
+
+
+def _is_coroutine_function(function: object) -> bool:
+    """Whether a call makes a coroutine, also a call of an object that can be called."""
+    called = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)

@@ -1,0 +1,63 @@
+"""How the `anthropic` SDK makes its clients: what `install()` and `wrap()` need to know of that.
+
+What is private here: every client is built by the constructor of one of two base classes, which
+takes `middleware` and `max_retries` by keyword. `tests/doors/test_sdk_privates.py` fails when this
+changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Change = Callable[[Any, dict[str, Any]], None]
+
+__all__ = ["ASYNC_BASE", "SYNC_BASE", "hook_constructors", "is_async"]
+
+SYNC_BASE: Any = next(c for c in anthropic.Anthropic.__mro__ if c.__name__ == "SyncAPIClient")
+ASYNC_BASE: Any = next(
+    c for c in anthropic.AsyncAnthropic.__mro__ if c.__name__ == "AsyncAPIClient"
+)
+
+
+def is_async(client: object) -> bool:
+    """Whether it is a client for tasks."""
+    return isinstance(client, ASYNC_BASE)
+
+
+def hook_constructors(change: Change) -> Callable[[], None]:
+    """Have a function change the arguments that each new client is built with.
+
+    Args:
+        change: Gets the client, and the arguments of its base's constructor, to change.
+
+    Returns:
+        What undoes it. Where somebody else hooked the constructors since, the function goes on
+        being called.
+    """
+    undo = contextlib.ExitStack()
+    for base in (SYNC_BASE, ASYNC_BASE):
+        undo.callback(_hook(base, change))
+    return undo.close
+
+
+def _hook(base: Any, change: Change) -> Callable[[], None]:
+    original = base.__init__
+
+    @functools.wraps(original)
+    def build(self: Any, *args: Any, **options: Any) -> None:
+        change(self, options)
+        original(self, *args, **options)
+
+    def undo() -> None:
+        if base.__init__ is build:
+            base.__init__ = original
+
+    base.__init__ = build
+    return undo
