@@ -100,6 +100,8 @@ class _Recovering:
             on_event=on_event,
             clock=clock,
         )
+        if self._base == "BaseTransport":
+            self._state.check_for_threads()
 
 
 class RecoveryTransport(_Recovering, _SyncBase):
@@ -118,8 +120,8 @@ class RecoveryTransport(_Recovering, _SyncBase):
 
     Raises:
         TypeError: If `inner` is not a sync transport of httpx or httpx2.
-        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
-            variable has an invalid value.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable or is a coroutine
+            function, or an environment variable has an invalid value.
     """
 
     _base = "BaseTransport"

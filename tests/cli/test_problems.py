@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from unbroken._cli import demo
 from unbroken._cli import main as cli
 from unbroken._cli.problems import ProblemError, check_collector, explained
 
@@ -81,8 +82,8 @@ def test_what_keeps_a_client_from_being_made(error, environ, sentence):
     ],
 )
 def test_the_demo_says_it_and_does_without(monkeypatch, capsys, variable, value, words):
-    monkeypatch.setattr(cli, "_paced", lambda seed, pause: lambda: 64)
-    monkeypatch.setattr(cli, "FAST", 0.001)
+    monkeypatch.setattr(demo, "_paced", lambda seed, pause: lambda: 64)
+    monkeypatch.setattr(demo, "FAST", 0.001)
     monkeypatch.setenv(variable, value)
     if "socks" in value and importlib.util.find_spec("socksio") is not None:
         pytest.skip("SOCKS works here")

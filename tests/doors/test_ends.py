@@ -270,7 +270,7 @@ def test_an_async_stream_can_be_closed_by_another_task(serve):
     assert len(server.requests) == 1
 
 
-def test_a_recovery_needs_no_thread(serve, connect):
+def test_a_recovery_leaves_no_thread_behind(serve, connect):
     server = serve(faults=[faults.reset(after_chars=30), faults.status(500)])
     before = set(threading.enumerate())
     seen: set[threading.Thread] = set()
@@ -282,4 +282,8 @@ def test_a_recovery_needs_no_thread(serve, connect):
 
     read(connect(server, AT_ONCE, clock=None, on_event=look))
     assert any(isinstance(event, unbroken.Resumed) for event in events)
-    assert [t.name for t in seen - before if not t.name.startswith("FaultServer")] == []
+    ours = [t for t in seen - before if not t.name.startswith("FaultServer")]
+    assert {t.name for t in ours} <= {"unbroken read limit"}
+    for thread in ours:
+        thread.join(10)
+        assert not thread.is_alive()

@@ -35,7 +35,7 @@ class ReadLimit:
             self.off()
             self._ends = ends
             self._timer = threading.Timer(_seconds(ends, now), abort)
-            self._timer.daemon = True
+            self._timer.name, self._timer.daemon = "unbroken read limit", True
             self._timer.start()
         return nullcontext()
 
