@@ -24,6 +24,7 @@ from tests.telemetry.recording import ASK, SDK_TRACES
 
 import unbroken
 from unbroken._telemetry import configure
+from unbroken._telemetry.metrics import _global_instruments
 from unbroken.telemetry import configure as configure_telemetry
 from unbroken.testing import FaultServer, faults
 
@@ -56,12 +57,15 @@ def environ(monkeypatch):
 
 @pytest.fixture
 def _no_providers(monkeypatch):
-    """The state of OpenTelemetry in a new process."""
+    """The state of OpenTelemetry, and of what was made of its global meter, in a new process."""
+    _global_instruments.cache_clear()
     for module, name in ((trace, "_TRACER_PROVIDER"), (metrics_internal, "_METER_PROVIDER")):
         monkeypatch.setattr(module, name, None)
         monkeypatch.setattr(module, f"{name}_SET_ONCE", Once())
     proxy = metrics_internal._ProxyMeterProvider()
     monkeypatch.setattr(metrics_internal, "_PROXY_METER_PROVIDER", proxy)
+    yield
+    _global_instruments.cache_clear()
 
 
 class Receiver:
