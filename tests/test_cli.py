@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -246,9 +245,10 @@ def test_ctrl_c_ends_a_wait_cleanly():
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None
-        while process.stdout.readline() != "\n":
-            pass
-        time.sleep(0.5)  # it waits 5 s now
+        told = ""
+        while not re.search(r"asking again in \d+ s", told):  # and now it waits
+            assert process.poll() is None, told
+            told += process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, "Stopped.\n")
