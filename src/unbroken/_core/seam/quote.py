@@ -146,7 +146,8 @@ def quote_again(text: str) -> Quote:
         ]
         at = _beyond_boundary(text, quotes, last, _MAX_QUOTE)
         if at is not None:
-            return Quote(strip_trailing(text[:at]), text[at:last].strip(), text[at:end].strip())
+            sent = strip_trailing(text[:at]) or text[:end]
+            return Quote(sent, text[at:last].strip(), text[at:end].strip())
     return quote_ending(text, 2 * _MIN_QUOTE)
 
 
@@ -200,7 +201,8 @@ def _all_starts(text: str, end: int) -> list[int]:
 
 def _after_something(text: str, starts: Sequence[int]) -> list[int]:
     """Those of these places that have text before them, to be sent back."""
-    return [at for at in starts if strip_trailing(text[:at])]
+    begin = _begin(text)
+    return [at for at in starts if at > begin]
 
 
 def _length(text: str, begin: int, end: int) -> int:
