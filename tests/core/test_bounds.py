@@ -281,6 +281,14 @@ def test_an_attempt_after_one_that_brought_something_new_is_free():
     assert call.costs_budget
 
 
+def test_an_attempt_after_one_that_reached_nobody_is_free():
+    call = bounds(budget=RetryBudget(0))
+    fail(call, failure=Failure(K.UNREACHABLE, "x"))
+    assert not call.costs_budget
+    fail(call, failure=OVERLOADED)
+    assert call.costs_budget
+
+
 @pytest.mark.parametrize("budget", [RetryBudget(0), None], ids=["a budget", "none"])
 def test_a_retry_costs_the_budget_where_there_is_one(budget):
     call = bounds(budget=budget)

@@ -119,7 +119,16 @@ def test_a_thousand_streams_reset_at_once_are_all_whole():
     assert sum(line.requests for line in lines) == 2000
 
 
-@pytest.mark.parametrize("name", ["529", "refused", "drop"])
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_a_thousand_callers_outlast_an_outage_in_which_nobody_is_reached(cut):
+    budget = RetryBudget()
+    lines = crowd(1000, TROUBLES["refused"], 20, Policy(budget=budget), cut=cut)
+    run(lines)
+    assert {line.phase for line in lines} == {Phase.COMPLETE}
+    assert budget.level == budget.capacity
+
+
+@pytest.mark.parametrize("name", ["529", "502", "drop"])
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_a_thousand_callers_in_an_outage_send_no_more_than_the_budget_allows(name, cut):
     budget = RetryBudget()

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from unbroken._core.backoff import backoff
+from unbroken._core.failures import FailureKind
 
 if TYPE_CHECKING:
-    from unbroken._core.failures import Failure, FailureKind
+    from unbroken._core.failures import Failure
     from unbroken._core.policy import Policy
 
 __all__ = ["LONGEST_SPREAD", "QUICK_ATTEMPTS", "REASONS", "Bounds", "Reason", "explanation"]
@@ -126,9 +127,11 @@ class Bounds:
     def costs_budget(self) -> bool:
         """Whether the retry budget must grant the next attempt.
 
-        One that follows an attempt which brought something new is free.
+        One that follows an attempt which brought something new is free, and so is one that follows
+        an attempt which found no connection: that sent nothing.
         """
-        return self._policy.budget is not None and not self._fruitful
+        reached = self._kind is not FailureKind.UNREACHABLE
+        return self._policy.budget is not None and reached and not self._fruitful
 
     def attempt(self) -> int:
         """Count one more request, and return its number, from 1."""

@@ -14,9 +14,10 @@ class RetryBudget:
     """Retries that all calls under a policy share.
 
     Each request after one that gave the caller nothing new takes one token. A request after one
-    that did is free, so that any number of streams that are cut at once are resumed. Each answer
-    that arrives whole puts tokens back, and so does time, slowly. A call that finds the bucket
-    empty fails with the failure it has.
+    that did is free, so that any number of streams that are cut at once are resumed; so is one
+    after an attempt that found no connection, as that sent nothing. Each answer that arrives whole
+    puts tokens back, and so does time, slowly. A call that finds the bucket empty fails with the
+    failure it has.
 
     Clients that are wrapped with the same policy share its budget. Safe to share between threads
     and tasks.
