@@ -20,7 +20,10 @@ from unbroken._core.states import TRANSITIONS, Input, Phase
 
 
 def evaluated(cell: str) -> Any:
-    return eval(code_in(cell), {**vars(unbroken), **vars(tenacity)})
+    return eval(
+        code_in(cell),
+        {**{name: getattr(unbroken, name) for name in unbroken.__all__}, **vars(tenacity)},
+    )
 
 
 def shown(value: Any) -> str:
