@@ -372,10 +372,10 @@ class Failing(Around):
 
     def send(self, request: Any) -> Any:
         self.log.append("sent")
-        raise ConnectionRefusedError
+        raise ConnectionResetError
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
-        return FailedAttempt(Failure(FailureKind.UNREACHABLE, "refused"), error)
+        return FailedAttempt(Failure(FailureKind.DROPPED, "reset"), error)
 
 
 def test_each_retry_is_paid_by_the_budget_of_the_driver():
