@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
-from unbroken._core.seam.space import join_space
+from unbroken._core.seam.space import join_space, space_after
 
 __all__ = ["ExactSeam"]
 
@@ -23,7 +23,7 @@ class ExactSeam:
 
     def __init__(self, known: str) -> None:
         self._core = known.strip()
-        self._trail = known[len(known.rstrip()) :] if self._core else known
+        self._trail = space_after(known)
         self._seen = 0
         self._space = ""
         self.settled = not known

@@ -7,16 +7,21 @@ joined as it is. Nothing at all, or the mark alone, may mean that nothing was le
 
 from __future__ import annotations
 
+import dataclasses
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from unbroken._core.seam.evidence import Evidence, Expected
+from unbroken._core.seam.evidence import Evidence
 from unbroken._core.seam.fold import fold, unfold
 from unbroken._core.seam.kinds import SeamError, SeamKind, SeamProblem
 from unbroken._core.seam.mark import Mark
 from unbroken._core.seam.off_topic import is_off_topic
 from unbroken._core.seam.opening import closing
 from unbroken._core.seam.replay import Replay
-from unbroken._core.seam.space import join_space
+from unbroken._core.seam.space import join_space, space_after
+
+if TYPE_CHECKING:
+    from unbroken._core.seam.evidence import Expected
 
 __all__ = ["ROOM", "FreeSeam"]
 
@@ -50,6 +55,7 @@ class FreeSeam:
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
+        self._trail = space_after(expected.delivered)
         self._evidence = Evidence(expected)
         self._window = len(self._evidence.asked) + ROOM
         self._mark = None if expected.mark is None else Mark(expected.mark)
@@ -239,16 +245,11 @@ class FreeSeam:
             return ""
         return self._pass_from_now_on(self._held)
 
-    @property
-    def _trail(self) -> str:
-        """The white space at the delivered end."""
-        delivered = self._expected.delivered
-        return delivered[len(delivered.rstrip()) :]
-
     def _pass_from_now_on(self, text: str) -> str:
         text = join_space(self._trail, text)
         # The delivered text may be long, and is not needed any more.
-        self._evidence, self._replay = _NOTHING, None
+        self._expected = dataclasses.replace(self._expected, delivered="", before="")
+        self._evidence, self._replay = Evidence(self._expected), None
         self._held = ""
         self._state = _State.JOINED
         return text
@@ -256,8 +257,6 @@ class FreeSeam:
     def _pass(self, text: str) -> str:
         return text
 
-
-_NOTHING = Evidence(Expected("", ""))
 
 _READ = {
     _State.DECIDING: FreeSeam._decide,  # noqa: SLF001

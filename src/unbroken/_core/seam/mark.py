@@ -14,7 +14,8 @@ __all__ = ["Mark", "choose_mark"]
 _MARKS = ("[[NOTHING WAS LEFT]]", "[[THAT WAS ALL]]")
 
 # White space held before what may be the mark; more of it is text.
-_SPACE = r"\s{0,64}"
+_MAX_SPACE = 64
+_SPACE = rf"\s{{0,{_MAX_SPACE}}}"
 
 
 def choose_mark(is_used: Callable[[str], bool]) -> str:
@@ -43,7 +44,7 @@ class Mark:
         self._held_back = re.compile(
             rf"{_SPACE}{re.escape(mark)}{_SPACE}\Z|{_SPACE}{begun}\Z",
         )
-        self._most = len(mark) + 2 * 64
+        self._most = len(mark) + 2 * _MAX_SPACE
         self.trigger = mark[:1].encode()
         self.held = ""
         """The end of the text so far, if it may be the mark."""

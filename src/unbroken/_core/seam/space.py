@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["join_space"]
+__all__ = ["join_space", "space_after"]
+
+
+def space_after(text: str) -> str:
+    """The white space that a text ends with."""
+    return text[len(text.rstrip()) :]
 
 
 def join_space(have: str, text: str) -> str:
