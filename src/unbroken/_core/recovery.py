@@ -450,9 +450,7 @@ class Recovery:
     def _record_message(self) -> None:
         """Record the id, model, usage and stop reason of the message."""
         assert self.message is not None
-        message, end = self.message.start or {}, self.message.end or {}
-        usage = {**(message.get("usage") or {}), **(end.get("usage") or {})}
-        self.call.answered({**message, **(end.get("delta") or {}), "usage": usage})
+        self.call.answered(self.message.without_content())
 
     def _record_attempt(self, now: float) -> None:
         """Record what the attempt brought."""

@@ -158,7 +158,11 @@ class Message:
         """The message as JSON, as far as it was delivered; None before its start."""
         if self.start is None:
             return None
-        message = {**self.start, "content": [block.content() for block in self.blocks]}
+        return {**self.without_content(), "content": [block.content() for block in self.blocks]}
+
+    def without_content(self) -> dict[str, Any]:
+        """The message as JSON, as far as it was delivered, but for its blocks."""
+        message = dict(self.start or {})
         if self.end is not None:
             message |= self.end["delta"]
             message["usage"] = {**(message.get("usage") or {}), **(self.end.get("usage") or {})}

@@ -72,7 +72,6 @@ class Reading:
         """Whether the `message_stop` came, too."""
         self._message = message
         self._ledger = ledger
-        self._framing = framing
         self._live = frozenset(live)
         self._keeps = mode is PlanMode.USER_TURN
         # Its thinking is bound to turns that the caller's history does not have, or comes twice.
@@ -224,7 +223,7 @@ class Reading:
             return b""
         name = "content_block_stop"
         data = {"type": name, "index": self._incoming.source_index}
-        return self._block_stop(Event(name, data, self._framing.encode(name, data)))
+        return self._block_stop(Event(name, data, self.framing.encode(name, data)))
 
     def _message_stop(self, event: Event) -> bytes:
         if not self.ended:
