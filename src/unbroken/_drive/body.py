@@ -15,7 +15,23 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBody", "Body"]
 
 
-class Body:
+class _Timed:
+    """Tells a response how long it took."""
+
+    def __init__(self) -> None:
+        self._response: Callable[[], Any] = _no_response
+
+    def set_response(self, response: Any) -> None:
+        """Set the response whose `elapsed` is to be set when the body is closed."""
+        self._response = weakref.ref(response)
+
+    def _set_elapsed(self, seconds: float) -> None:
+        response, self._response = self._response(), _no_response
+        if response is not None:
+            response.elapsed = timedelta(seconds=seconds)
+
+
+class Body(_Timed):
     """A byte stream that can be closed before it is read, and from another thread.
 
     Args:
@@ -23,28 +39,22 @@ class Body:
     """
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__()
         self._driver = driver
-        self._response: Callable[[], Any] = _no_response
-
-    def set_response(self, response: Any) -> None:
-        """Set the response whose `elapsed` is to be set when the body is closed."""
-        self._response = weakref.ref(response)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._driver
 
     def close(self) -> None:
         """End the call, and close its connection."""
-        response, self._response = self._response(), _no_response
-        if response is not None:
-            response.elapsed = timedelta(seconds=self._driver.elapsed())
+        self._set_elapsed(self._driver.elapsed())
         self._driver.close()
 
     def __del__(self) -> None:
         self._driver.close()
 
 
-class AsyncBody:
+class AsyncBody(_Timed):
     """A byte stream that can be closed before it is read, and from another task.
 
     Args:
@@ -52,21 +62,15 @@ class AsyncBody:
     """
 
     def __init__(self, driver: AsyncDriver) -> None:
+        super().__init__()
         self._driver = driver
-        self._response: Callable[[], Any] = _no_response
-
-    def set_response(self, response: Any) -> None:
-        """Set the response whose `elapsed` is to be set when the body is closed."""
-        self._response = weakref.ref(response)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._driver
 
     async def aclose(self) -> None:
         """End the call, and close its connection."""
-        response, self._response = self._response(), _no_response
-        if response is not None:
-            response.elapsed = timedelta(seconds=self._driver.elapsed())
+        self._set_elapsed(self._driver.elapsed())
         await self._driver.close()
 
     def __del__(self) -> None:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class Upstream(Protocol):
+class _Response(Protocol):
     """A response that is an answer, or the start of one.
 
     Attributes:
@@ -47,6 +47,10 @@ class Upstream(Protocol):
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
 
+
+class Upstream(_Response, Protocol):
+    """A response to a thread."""
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes of the body, decompressed."""
 
@@ -57,17 +61,8 @@ class Upstream(Protocol):
         """Close the connection while another thread may be reading from it."""
 
 
-class AsyncUpstream(Protocol):
-    """A response that is an answer, or the start of one; see `Upstream`."""
-
-    status: int
-    request_id: str | None
-    is_stream: bool
-    answer: dict[str, Any] | None
-    shares_connection: bool
-
-    def framing(self) -> Framing:
-        """A new reader of the events of the body."""
+class AsyncUpstream(_Response, Protocol):
+    """A response to a task."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of the body, decompressed."""
@@ -79,8 +74,21 @@ class AsyncUpstream(Protocol):
         """Close the connection while another task may be reading from it."""
 
 
-class Door(Protocol):
-    """Sends the requests of one call."""
+class _Failures(Protocol):
+    """Tells what failures mean, and how the caller gets them."""
+
+    def failed_attempt(self, error: Exception) -> FailedAttempt:
+        """What an exception of `send()` or of a body means."""
+
+    def raise_or_frame(self, lost: LostCall) -> bytes:
+        """Raise the error of a lost call, or return it as an error frame."""
+
+    def closed(self) -> Exception:
+        """What a reader gets after the stream was closed."""
+
+
+class Door(_Failures, Protocol):
+    """Sends the requests of one call, for threads."""
 
     def send(self, request: Send) -> Upstream:
         """Send a request.
@@ -89,18 +97,9 @@ class Door(Protocol):
             Exception: If no answer started; `failed_attempt()` tells what it means.
         """
 
-    def failed_attempt(self, error: Exception) -> FailedAttempt:
-        """What an exception of `send()` or of a body means."""
 
-    def raise_or_frame(self, lost: LostCall) -> bytes:
-        """Raise the error of a lost call, or return it as an error frame."""
-
-    def closed(self) -> Exception:
-        """What a reader gets after the stream was closed."""
-
-
-class AsyncDoor(Protocol):
-    """Sends the requests of one call; see `Door`."""
+class AsyncDoor(_Failures, Protocol):
+    """Sends the requests of one call, for tasks."""
 
     async def send(self, request: Send) -> AsyncUpstream:
         """Send a request.
@@ -108,15 +107,6 @@ class AsyncDoor(Protocol):
         Raises:
             Exception: If no answer started; `failed_attempt()` tells what it means.
         """
-
-    def failed_attempt(self, error: Exception) -> FailedAttempt:
-        """What an exception of `send()` or of a body means."""
-
-    def raise_or_frame(self, lost: LostCall) -> bytes:
-        """Raise the error of a lost call, or return it as an error frame."""
-
-    def closed(self) -> Exception:
-        """What a reader gets after the stream was closed."""
 
 
 class Observer(Protocol):
