@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from tests.telemetry.recording import ASK, MODEL
 
 import unbroken
 from unbroken import (
+    Attempt,
     AttemptFailed,
+    AttemptKind,
     AttemptStarted,
     Cancelled,
     Completed,
@@ -25,6 +28,8 @@ from unbroken import (
     Usage,
     Waiting,
 )
+from unbroken._doors.observers import AsyncCallObserver
+from unbroken._telemetry.calls import Telemetry
 from unbroken.testing import faults
 
 if TYPE_CHECKING:
@@ -139,6 +144,16 @@ def test_sync_clients_refuse_coroutine_functions_when_they_are_made(server, late
         with pytest.raises(ValueError, match=words):
             given.models.list()
     assert server.requests == []
+
+
+@pytest.mark.parametrize("later", COROUTINES.values(), ids=COROUTINES)
+def test_no_coroutine_is_made_where_nothing_can_await_it(later, recwarn):
+    observer = AsyncCallObserver(Telemetry().call("POST", "http://127.0.0.1"), later)
+    attempt = Attempt(1, AttemptKind.INITIAL, begun=0.0, waited=0.0)
+    observer.notify_now(AttemptStarted(MODEL, attempt))
+    observer.notify_now(Cancelled(MODEL, attempt, attempts=(attempt,), seconds=0.0))
+    gc.collect()
+    assert not recwarn.list
 
 
 def test_async_transports_take_coroutine_functions():

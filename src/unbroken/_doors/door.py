@@ -67,12 +67,19 @@ class HttpDoor:
             return self._policy.idle_timeout
         return self._ask.timeout.seconds
 
+    def _started(self, request: Send, http: Any) -> None:
+        """A response started; it is None where something else than the library answered."""
+        if http is not None:
+            self._restore_read_timeout(http)
+            if request.plan.mode is not PlanMode.AGAIN:
+                http_facts.forget_request(http)  # it holds the partial answer
+
     def _restore_read_timeout(self, http: Any) -> None:
         """Take back the cap of the read timeout: from the headers on, the driver ends the reads.
 
         Not on HTTP/2, where no thread can end the read of another one.
         """
-        if self._ask.timeout is not None and http is not None and self._ask.resumes:
+        if self._ask.timeout is not None and self._ask.resumes:
             http_facts.set_read_timeout(http, self._read_timeout())
 
     # What responses and exceptions mean
@@ -109,11 +116,6 @@ class HttpDoor:
     def _cause(self, error: Exception) -> BaseException:
         """The exception of the HTTP library behind this one."""
         return error
-
-    def _forget_request(self, request: Send, http: Any) -> None:
-        """Drop what a continuation sent when its answer starts: it holds the partial answer."""
-        if request.plan.mode is not PlanMode.AGAIN and http is not None:
-            http_facts.forget_request(http)
 
     # How a lost call is told
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from unbroken._core.events import RecoveryEvent
     from unbroken._telemetry.calls import CallTelemetry
 
-__all__ = ["AsyncCallObserver", "CallObserver"]
+__all__ = ["AsyncCallObserver", "CallObserver", "is_coroutine_function"]
 
 _log = logging.getLogger("unbroken")
 
 
-class CallObserver:
+class _Observer:
     """Notifies the telemetry, then the caller.
 
     Args:
@@ -36,58 +37,46 @@ class CallObserver:
         """Make the attempt's span the current one."""
         return self._telemetry.sending()
 
+    def notify_now(self, event: RecoveryEvent) -> None:
+        """Pass an event on where nothing can be awaited: coroutine functions are not called."""
+        self._telemetry.notify(event)
+        if self._on_event is not None and not is_coroutine_function(self._on_event):
+            with _errors_logged(event):
+                self._on_event(event)
+
+
+class CallObserver(_Observer):
+    """The observer of a call that a thread makes."""
+
     def notify(self, event: RecoveryEvent) -> None:
         """Pass an event on."""
-        self._telemetry.notify(event)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
-                _log_error(event, error)
+        self.notify_now(event)
 
 
-class AsyncCallObserver:
-    """Notifies the telemetry, then the caller.
-
-    Args:
-        telemetry: The spans, metrics and log lines of the call.
-        on_event: The caller's function, or coroutine function. Exceptions that it raises are
-            logged and suppressed.
-    """
-
-    def __init__(
-        self,
-        telemetry: CallTelemetry,
-        on_event: Callable[[RecoveryEvent], object] | None,
-    ) -> None:
-        self._telemetry = telemetry
-        self._on_event = on_event
-
-    def sending(self) -> AbstractContextManager[Any]:
-        """Make the attempt's span the current one."""
-        return self._telemetry.sending()
+class AsyncCallObserver(_Observer):
+    """The observer of a call that a task makes: its function may be a coroutine function."""
 
     async def notify(self, event: RecoveryEvent) -> None:
         """Pass an event on."""
         self._telemetry.notify(event)
         if self._on_event is not None:
-            try:
+            with _errors_logged(event):
                 result = self._on_event(event)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
-                _log_error(event, error)
-
-    def notify_now(self, event: RecoveryEvent) -> None:
-        """Pass an event on where nothing can be awaited: coroutine functions are not called."""
-        self._telemetry.notify(event)
-        if self._on_event is not None and not inspect.iscoroutinefunction(self._on_event):
-            try:
-                self._on_event(event)
-            except Exception as error:  # noqa: BLE001  # the caller's function must not break the call
-                _log_error(event, error)
 
 
-def _log_error(event: RecoveryEvent, error: Exception) -> None:
-    # The message of the exception may contain anything: only its class is logged.
-    _log.warning("on_event raised %s at %s", type(error).__name__, type(event).__name__)
+def is_coroutine_function(function: object) -> bool:
+    """Whether a call makes a coroutine, also a call of an object that can be called."""
+    called = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+@contextmanager
+def _errors_logged(event: RecoveryEvent) -> Iterator[None]:
+    """Log an exception of the caller's function: it must not break the call."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        # Its message may contain anything: only its class is logged.
+        _log.warning("on_event raised %s at %s", type(error).__name__, type(event).__name__)

@@ -172,8 +172,7 @@ class SdkDoor(_SdkDoor):
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             answer = self._answer(http, http.read())
-        self._restore_read_timeout(http)
-        self._forget_request(request, http)
+        self._started(request, http)
         return HttpUpstream(http, answer, is_stream=self._ask.resumes)
 
 
@@ -188,6 +187,5 @@ class AsyncSdkDoor(_SdkDoor):
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             answer = self._answer(http, await http.aread())
-        self._restore_read_timeout(http)
-        self._forget_request(request, http)
+        self._started(request, http)
         return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, cast
 
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._doors.call import HttpCall
-from unbroken._doors.observers import AsyncCallObserver, CallObserver
+from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
@@ -67,7 +66,7 @@ class ClientState:
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
-        self._awaits_events = _is_coroutine_function(on_event)
+        self._awaits_events = is_coroutine_function(on_event)
 
     def check_for_threads(self) -> None:
         """Check that `on_event` can be called in a thread.
@@ -98,9 +97,3 @@ class ClientState:
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
         budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
         return AsyncDriver(call.machine, door, self.async_clock, observer, budget)
-
-
-def _is_coroutine_function(function: object) -> bool:
-    """Whether a call makes a coroutine, also a call of an object that can be called."""
-    called = getattr(function, "__call__", None)  # noqa: B004
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)

@@ -234,8 +234,7 @@ class TransportDoor(_TransportDoor):
         http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
             answer = self._answer(http, http.read())
-        self._restore_read_timeout(http)
-        self._forget_request(request, http)
+        self._started(request, http)
         upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
         self._first = self._first or upstream
         return upstream
@@ -253,8 +252,7 @@ class AsyncTransportDoor(_TransportDoor):
         http.request, can_read, answer = sent, self._can_read(http), None
         if can_read and self._is_read_whole(http):
             answer = self._answer(http, await http.aread())
-        self._restore_read_timeout(http)
-        self._forget_request(request, http)
+        self._started(request, http)
         upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
         self._first = self._first or upstream
         return upstream
