@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 USUAL = 100
 
@@ -10,10 +10,10 @@ USUAL = 100
 def register() -> None:
     """Make the profiles known."""
     # Where the variable CI is set, Hypothesis has chosen its own "ci": the same ones in each run.
-    settings.register_profile("default", deadline=None, max_examples=USUAL)
-    settings.register_profile("quick", deadline=None, max_examples=USUAL // 10)
-    nightly = settings(deadline=None, max_examples=USUAL * 20, derandomize=False)
-    settings.register_profile("nightly", nightly)
+    common = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("default", common, max_examples=USUAL)
+    settings.register_profile("quick", common, max_examples=USUAL // 10)
+    settings.register_profile("nightly", common, max_examples=USUAL * 30, derandomize=False)
 
 
 def examples(usual: int) -> int:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.samples import HEADERS, NEWEST
+
 from unbroken._core.actions import READ, Send, Sleep
 from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
     from unbroken._core.states import Phase
     from unbroken.testing import Answer
     from unbroken.testing.voices import Voice
-
-HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
-PREFILLS = "claude-haiku-4-5"
-NEWEST = "claude-opus-5-5"
 
 AT_ONCE = Policy(time_scale=0, max_attempts=50, max_fruitless=50, budget=None)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import tenacity
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unbroken._core.backoff import backoff
@@ -73,7 +73,6 @@ def test_every_kind_has_a_rule():
 
 
 @given(st.sampled_from(list(K)), st.integers(1, 1000), st.integers())
-@settings(deadline=None)
 def test_no_default_wait_is_longer_than_a_minute(kind, in_a_row, seed):
     random.seed(seed)
     wait = backoff(DEFAULT_RULES[kind], Failure(kind, "x"), in_a_row, None)

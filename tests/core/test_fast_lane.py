@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.stream.blocks import Block
@@ -61,7 +62,6 @@ def parsed(frame: bytes) -> Any:
 @example(text="\ud83d", kind="text", index=0, ensure_ascii=True)
 @example(text="\ud83d", kind="text", index=0, ensure_ascii=False)
 @example(text="\u2028", kind="text", index=3, ensure_ascii=False)
-@settings(deadline=None)
 def test_what_takes_the_short_way_is_what_json_says(text, kind, index, ensure_ascii):
     frame = delta_frame(text, kind=kind, index=index, ensure_ascii=ensure_ascii)
     run = begun(frame)
@@ -83,7 +83,6 @@ def test_what_takes_the_short_way_is_what_json_says(text, kind, index, ensure_as
     st.lists(st.booleans(), min_size=1),
     st.lists(st.integers(0, 9), min_size=1),
 )
-@settings(deadline=None)
 def test_a_run_takes_what_differs_in_its_text_alone(texts, escaped, padding):
     run = begun(delta_frame("x"))
     assert run is not None
@@ -129,7 +128,7 @@ def test_frames_of_a_run_wait_with_their_block():
 
 
 @given(st.binary())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=examples(400))
 @example(b"\xc3\x28")
 @example(b"\xed\xa0\x80")
 @example(b"\\u12")
@@ -225,7 +224,6 @@ def lane_with(**track: Any) -> tuple[FastLane, Block]:
 )
 @example(text="\\", end="n", ensure_ascii=False)
 @example(text="\u1680", end="", ensure_ascii=True)
-@settings(deadline=None)
 def test_what_may_be_a_mark_does_not_take_the_fast_lane(text, end, ensure_ascii):
     said = text + end
     lane, block = lane_with(trigger=b"[")

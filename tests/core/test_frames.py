@@ -185,7 +185,6 @@ def test_a_cut_frame_is_never_handed_out(cut):
 
 
 @given(st.lists(st.text(), min_size=1), st.lists(st.integers(0, 400)))
-@settings(deadline=None)
 def test_how_the_bytes_are_cut_does_not_matter(texts, cuts):
     whole = [ServerSentEvents().encode("a_name", {"text": text}) for text in texts] + [PING]
     data = b"".join(whole)
@@ -195,7 +194,6 @@ def test_how_the_bytes_are_cut_does_not_matter(texts, cuts):
 
 
 @given(st.binary(), st.integers(0, 50))
-@settings(deadline=None)
 @example(b"\r\n\r\n\r\r\n\n", 3)
 def test_any_bytes_are_frames_or_the_named_error(data, cut):
     """Nothing is lost and nothing else is raised, whole or in two pieces."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.service import AT_ONCE, Service, request
+from tests.profiles import examples
 
 from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.models import Prefill
@@ -95,7 +96,7 @@ def mutated(path: tuple[Any, ...], value: Any, *, removes: bool) -> bytes:
 
 
 @given(st.sampled_from(PLACES), others, st.booleans(), st.sampled_from([1, 50, 10_000]))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=examples(400))
 def test_one_wrong_value_is_read_or_counts_as_a_drop(path, value, removes, size):
     machine = Recovery(AT_ONCE, request(**FIELDS), 0.0, prefill=Prefill())
     machine.begin(0.0)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.service import Service, read_message, request
 
@@ -272,7 +272,6 @@ blocks = st.one_of(
     chunk=st.sampled_from([1, 10, 10_000]),
     ensure_ascii=st.booleans(),
 )
-@settings(deadline=None)
 def test_any_answer_passes_byte_for_byte(content, stop, delta_chars, chunk, ensure_ascii):
     service = Service(
         Answer(content, stop_reason=stop),
@@ -890,7 +889,6 @@ class Slow(Reader):
     mode=st.sampled_from([PlanMode.PREFILL, PlanMode.USER_TURN]),
     citing=st.booleans(),
 )
-@settings(deadline=None)
 def test_the_fast_lane_of_a_continuation_says_the_same(deltas, number, mode, citing):
     outs = []
     for reader in (Reader(), Slow()):

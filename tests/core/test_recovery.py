@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.core.service import AT_ONCE, NEWEST, PREFILLS, Run, Service, request
+from tests.core.service import AT_ONCE, Run, Service, request
 from tests.core.strategies import TOOLS, VOICES, agent_answers, texts
+from tests.profiles import examples
+from tests.samples import NEWEST, PREFILLS
 
 from unbroken._core.actions import READ
 from unbroken._core.attempts import AttemptKind, Outcome
@@ -22,9 +24,7 @@ from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase
 from unbroken.testing import Answer, answers, voices
 
-thorough = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+thorough = settings(max_examples=examples(60))
 
 # Where the caller has less than this, a model that goes on cannot be asked for words that prove it.
 ENOUGH_TO_PROVE = 40
@@ -387,7 +387,7 @@ def test_usage_counts_what_the_prompt_cache_read_and_wrote() -> None:
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(30))
 @example(None)
 def test_the_caller_gets_a_part_at_any_time(data: Any) -> None:
     """The partial message is what the delivered events make, wherever the call is lost."""

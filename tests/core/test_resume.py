@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.core.service import NEWEST, PREFILLS, Service, request
+from tests.core.service import Service, request
+from tests.samples import NEWEST, PREFILLS
 
 from unbroken._core.bounds import Reason
 from unbroken._core.delivered import Delivered
