@@ -1,0 +1,25 @@
+"""Durable answers: what a caller was given is appended to a journal before it is delivered."""
+
+from unbroken.journal.protocol import (
+    AsyncJournal,
+    Claim,
+    Deposed,
+    Entry,
+    EntryState,
+    Journal,
+    JournalUnavailable,
+    Page,
+)
+from unbroken.journal.sqlite import SqliteJournal
+
+__all__ = [
+    "AsyncJournal",
+    "Claim",
+    "Deposed",
+    "Entry",
+    "EntryState",
+    "Journal",
+    "JournalUnavailable",
+    "Page",
+    "SqliteJournal",
+]
