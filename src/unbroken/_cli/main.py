@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from unbroken._cli import policy, run
+from unbroken._cli import policy, run, serve
 from unbroken._cli.demo import demo
 from unbroken._cli.problems import ProblemError
 
@@ -76,4 +76,5 @@ def _parser() -> argparse.ArgumentParser:
     parsed.set_defaults(run=demo)
     policy.add_parser(commands)
     run.add_parser(commands)
+    serve.add_parser(commands)
     return parser
