@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unbroken import errors as errors
+    from unbroken import journal as journal
     from unbroken import middleware as middleware
     from unbroken import telemetry as telemetry
     from unbroken import testing as testing
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
         Completed,
         GaveUp,
         RecoveryEvent,
+        Replayed,
         Resumed,
         Waiting,
     )
     from unbroken._core.failures import Failure, FailureKind
+    from unbroken._core.journal.block import durable
     from unbroken._core.policy import Continuation, Policy, override
     from unbroken._core.rules import Rule
     from unbroken._core.seam import SeamKind
@@ -58,6 +61,7 @@ __all__ = [
     "RecoveryEvent",
     "RecoveryMiddleware",
     "RecoveryReport",
+    "Replayed",
     "Resumed",
     "RetryBudget",
     "Rule",
@@ -67,6 +71,7 @@ __all__ = [
     "Waiting",
     "WorstCase",
     "drain",
+    "durable",
     "install",
     "override",
     "report",
@@ -93,6 +98,7 @@ _HOMES = {
     "RecoveryEvent": "_core.events",
     "RecoveryMiddleware": "middleware",
     "RecoveryReport": "_doors.report",
+    "Replayed": "_core.events",
     "Resumed": "_core.events",
     "RetryBudget": "_core.budget",
     "Rule": "_core.rules",
@@ -102,6 +108,7 @@ _HOMES = {
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",
     "drain": "_drive.drain",
+    "durable": "_core.journal.block",
     "install": "_install",
     "override": "_core.policy",
     "report": "_doors.report",
@@ -109,7 +116,7 @@ _HOMES = {
     "worst_cases": "_core.worst",
     "wrap": "middleware",
 }
-_MODULES = {"errors", "middleware", "telemetry", "testing", "transport"}
+_MODULES = {"errors", "journal", "middleware", "telemetry", "testing", "transport"}
 
 
 if not TYPE_CHECKING:  # a type checker knows the names that there are

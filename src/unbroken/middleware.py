@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["RecoveryMiddleware", "wrap"]
 
@@ -56,6 +57,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
             coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -70,6 +73,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._state = ClientState(
             policy,
@@ -77,6 +81,7 @@ class RecoveryMiddleware(anthropic.Middleware):
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            journal=journal,
         )
 
     @property
@@ -140,6 +145,7 @@ def wrap(
     meter_provider: MeterProvider | None = None,
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
+    journal: Journal | None = None,
 ) -> ClientT:
     """Return a client that retries its calls and resumes its streams.
 
@@ -155,6 +161,8 @@ def wrap(
         on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
             coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
@@ -171,6 +179,7 @@ def wrap(
         meter_provider=meter_provider,
         on_event=on_event,
         clock=clock,
+        journal=journal,
     )
     recovery.check_for(client)
     others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
+    from unbroken.journal.protocol import Journal
 
     class _SyncBase(httpx.BaseTransport, httpx2.BaseTransport):
         """The base class, for type checkers."""
@@ -91,6 +92,7 @@ class _Recovering:
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._inner = inner
         self._state = ClientState(
@@ -99,6 +101,7 @@ class _Recovering:
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            journal=journal,
         )
         if self._base == "BaseTransport":
             self._state.check_for_threads()
@@ -117,6 +120,8 @@ class RecoveryTransport(_Recovering, _SyncBase):
         on_event: Called with each `RecoveryEvent` as it happens. Exceptions that it raises are
             logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         TypeError: If `inner` is not a sync transport of httpx or httpx2.
@@ -174,6 +179,8 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         on_event: Called with each `RecoveryEvent` as it happens; it may be a coroutine function.
             Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         TypeError: If `inner` is not an async transport of httpx or httpx2.

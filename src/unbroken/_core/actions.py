@@ -17,11 +17,13 @@ __all__ = [
     "ASK_BUDGET",
     "FINISH",
     "READ",
+    "RECALL",
     "Action",
     "AskBudget",
     "Finish",
     "GiveUp",
     "Read",
+    "Recall",
     "Send",
     "Sleep",
     "is_retry",
@@ -44,6 +46,11 @@ class Send:
     number: int
     time_left: float | None
     longest_silence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Look the call up in the journal, and report what it holds, or that it holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class GiveUp:
     lost: LostCall
 
 
-Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
+Action = Recall | Send | AskBudget | Sleep | Read | Finish | GiveUp
 
 
 def is_retry(action: Action) -> bool:
@@ -93,4 +100,5 @@ def is_retry(action: Action) -> bool:
 
 ASK_BUDGET = AskBudget()
 READ = Read()
+RECALL = Recall()
 FINISH = Finish()

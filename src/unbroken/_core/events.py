@@ -21,6 +21,7 @@ __all__ = [
     "Completed",
     "GaveUp",
     "RecoveryEvent",
+    "Replayed",
     "Resumed",
     "Waiting",
 ]
@@ -77,6 +78,19 @@ class Resumed(RecoveryEvent):
 
     kept_chars: int
     outage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed(RecoveryEvent):
+    """The caller got what the journal holds of the answer.
+
+    Attributes:
+        chars: Characters of content in it: text, thinking, tool input.
+        whole: Whether it is the whole answer; otherwise the rest is requested.
+    """
+
+    chars: int
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Send, Sleep
+from unbroken._core.actions import ASK_BUDGET, FINISH, READ, RECALL, Action, GiveUp, Send, Sleep
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.delivered import Delivered
-from unbroken._core.events import RecoveryEvent, Resumed
+from unbroken._core.events import RecoveryEvent, Replayed, Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
@@ -51,6 +51,7 @@ class Recovery:
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
+        recalls: Whether a journal is asked for the answer first.
     """
 
     def __init__(
@@ -62,21 +63,30 @@ class Recovery:
         prefill: Prefill,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
+        recalls: bool = False,
     ) -> None:
         self.call = Call(policy, _model(body), now)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
-        self.message: Message | None = None
-        """The caller's message, once a stream was opened."""
         self._body = body
-        self._plan = Plan(body)  # of the attempt under way, or of the next one
         self._prefill = prefill
         self._live = live
+        self._watch = Watch(self.call.bounds.ends, progress_timeout)
+        self._recalls = recalls
+        self._begin_message()
+        self.action: Action = READ
+        """What to do next."""
+        self._decide(now)
+
+    def _begin_message(self) -> None:
+        """Nothing of the answer is known."""
+        self.message: Message | None = None
+        """The caller's message, once a stream was opened."""
+        self._plan = Plan(self._body)  # of the attempt under way, or of the next one
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
-        self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
         self._reading: Reading | None = None
@@ -84,11 +94,31 @@ class Recovery:
         self._growth = 0  # of the message, as far as the call was told
         self._progress_at: float | None = None  # when the message grew, if the call was not told
         self._kept_chars = 0  # that the caller had when the last attempt was cut
-        self.action: Action = READ
-        """What to do next."""
-        self._decide(now)
 
     # What a driver reports
+
+    def recalled(self, now: float, *, found: bool) -> None:
+        """The journal was asked for the answer.
+
+        Args:
+            now: Monotonic seconds.
+            found: Whether it holds some of it, which is read next.
+        """
+        self._recalls = False
+        if found:
+            self.call.begin_replay(now)
+        self._decide(now)
+
+    def deposed(self, now: float) -> None:
+        """Another process took the answer over: ask the journal again, from its beginning.
+
+        What was returned last is void.
+        """
+        failure = Failure(FailureKind.DROPPED, "another process took the answer over")
+        self.call.deposed(FailedAttempt(failure), now)
+        self._begin_message()
+        self._recalls = True
+        self._decide(now)
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
@@ -117,7 +147,7 @@ class Recovery:
         if self.message is None:
             self.message = Message(frames)
         plan = self._plan
-        again = plan.mode is PlanMode.AGAIN
+        again, is_replay = plan.mode is PlanMode.AGAIN, self.call.is_replay
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
         self._reading = Reading(
             self.message,
@@ -127,6 +157,7 @@ class Recovery:
             mode=plan.mode,
             seam=plan.seam,
             whole=self.call.policy.json == "whole" and wants_json(self._body),
+            replays=is_replay,
         )
         self._seam = plan.seam
         # The request was sent: its body holds texts that may be long.
@@ -134,7 +165,7 @@ class Recovery:
         before = [(block, block.size()) for block in self.message.blocks]
         self._request = Request(self._plan, before)
         self._run = None
-        self._watch.begin(now)
+        self._watch.begin(now, stalls=not is_replay)
         self._decide(now)
 
     def answered(
@@ -156,6 +187,7 @@ class Recovery:
         self.call.note(status=status, request_id=request_id)
         if message is not None:
             self.call.answered(message)
+        self._tell_replayed(whole=True)
         self.call.succeeded(now)
         self._decide(now)
 
@@ -194,6 +226,8 @@ class Recovery:
     def body_ended(self, now: float) -> bytes:
         """The body ended without an error; return what the caller gets for that."""
         detail = "the stream ended before message_stop"
+        if self.call.is_replay:
+            detail = "the process that wrote the answer left it"
         failed = FailedAttempt(Failure(FailureKind.DROPPED, detail), EOFError(detail))
         return self.connection_lost(failed, now)
 
@@ -241,6 +275,11 @@ class Recovery:
         """
         return self._watch.ends(self._outage_ends())
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is complete."""
+        return self.call.phase is Phase.COMPLETE
+
     def take_events(self) -> list[RecoveryEvent]:
         """What happened since this was called last."""
         return self.call.take_events()
@@ -261,6 +300,8 @@ class Recovery:
         """Set the next action."""
         call = self.call
         match call.phase:
+            case Phase.ASKING if self._recalls:
+                self.action = RECALL
             case Phase.ASKING:
                 bounds = call.bounds
                 left, silence = bounds.time_left(now), bounds.longest_silence(now)
@@ -365,6 +406,7 @@ class Recovery:
         self._record_attempt(now)
         out = reading.finish()
         self._record_message()
+        self._tell_replayed(whole=True)
         self.call.succeeded(now)
         return out
 
@@ -375,6 +417,7 @@ class Recovery:
         if reading.ended:
             return self._finish(reading, now)
         self._record_attempt(now)
+        self._tell_replayed(whole=False)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
             out = reading.finish_as("tool_use")
@@ -429,7 +472,9 @@ class Recovery:
         The caller may not have it yet: thinking and tool calls are delivered when they are whole.
         """
         assert self._reading is not None
-        return None if self._reading.received_chars() else self.call.bounds.outage_ends
+        if self.call.is_replay or self._reading.received_chars():
+            return None
+        return self.call.bounds.outage_ends
 
     # Recording
 
@@ -458,9 +503,15 @@ class Recovery:
         self._note_progress(now)
         self.call.note(
             received_chars=self._reading.received_chars(),
-            usage=self._ledger.billed(),
+            usage=None if self.call.is_replay else self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
+
+    def _tell_replayed(self, *, whole: bool) -> None:
+        """The journal was read to its end."""
+        if self.call.is_replay:
+            chars = self.call.attempt.received_chars
+            self.call.emit(Replayed, chars=chars, whole=whole)
 
     def _bill_cut_attempt(self) -> None:
         """Bill the attempt before this one, if only this one's input tells its output."""

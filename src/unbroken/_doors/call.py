@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.journal.identity import fingerprint
 from unbroken._core.recovery import Recovery
 from unbroken._doors import sdk_facts
 from unbroken._doors.report import Reporter
@@ -12,6 +13,7 @@ from unbroken._doors.report import Reporter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from unbroken._core.journal.identity import Identity
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
 
@@ -44,6 +46,7 @@ class Ask:
         streams: Whether the answer is to come as a stream.
         beta: Whether it is for the beta API.
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
+        target: The host and the path that it goes to.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
     """
 
@@ -53,7 +56,13 @@ class Ask:
     streams: bool
     beta: bool
     timeout: ReadTimeout | None
+    target: tuple[str, str]
     is_signed: bool = False
+
+    def fingerprint(self) -> str:
+        """A digest of what is asked, by which a journal knows it."""
+        host, path = self.target
+        return fingerprint(path, self.body, self.headers.get("anthropic-beta", ""), host)
 
     @property
     def resumes(self) -> bool:
@@ -70,15 +79,24 @@ class HttpCall:
         policy: The policy of the call.
         machine: Decides what to do.
         reporter: Makes the report.
+        identity: How a journal knows it; None if it is not journaled.
     """
 
     ask: Ask
     policy: Policy
     machine: Recovery
     reporter: Reporter
+    identity: Identity | None = None
 
     @classmethod
-    def begin(cls, ask: Ask, policy: Policy, prefill: Prefill, now: float) -> HttpCall:
+    def begin(
+        cls,
+        ask: Ask,
+        policy: Policy,
+        prefill: Prefill,
+        now: float,
+        identity: Identity | None = None,
+    ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
         if ask.is_signed:
             policy = policy.replace(continuation="off")
@@ -89,9 +107,10 @@ class HttpCall:
             prefill=prefill,
             live=_live_blocks(policy, ask) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            recalls=identity is not None,
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
-        return cls(ask, policy, machine, reporter)
+        return cls(ask, policy, machine, reporter, identity)
 
 
 def _progress_timeout(policy: Policy, ask: Ask) -> float | None:

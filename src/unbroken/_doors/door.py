@@ -117,6 +117,10 @@ class HttpDoor:
         """The exception of the HTTP library behind this one."""
         return error
 
+    def replayed(self, content_type: str, content: bytes) -> Any:
+        """A response for the caller, for an answer that a journal holds."""
+        raise NotImplementedError
+
     # How a lost call is told
 
     def final_response(self, lost: LostCall) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 
 from unbroken._core.bounds import Reason
+from unbroken._core.journal.identity import IDEMPOTENCY_KEY
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
 from unbroken._doors import sdk_facts
@@ -29,7 +30,8 @@ __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
 def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
     """What a request asks for."""
-    timeout, is_set = sdk_facts.timeout_of(request, sdk_facts.client_of(call_next))
+    client = sdk_facts.client_of(call_next)
+    timeout, is_set = sdk_facts.timeout_of(request, client)
     return Ask(
         body=sdk_facts.body_of(request),
         headers=sdk_facts.headers_of(request),
@@ -37,6 +39,7 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
         streams=request.stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
+        target=("" if client is None else str(client.base_url), request.url),
     )
 
 
@@ -61,6 +64,8 @@ class _SdkDoor(HttpDoor):
     ) -> None:
         super().__init__(call, clock)
         self._request = request
+        if call.identity is not None:
+            self._request = sdk_facts.without_header(request, IDEMPOTENCY_KEY)
         self._call_next = call_next
         self._client = sdk_facts.client_of(call_next)
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
@@ -92,6 +97,20 @@ class _SdkDoor(HttpDoor):
     def _cause(self, error: Exception) -> BaseException:
         wrapped = isinstance(error, anthropic.APIConnectionError)
         return error.__cause__ if wrapped and error.__cause__ is not None else error
+
+    def replayed(self, content_type: str, content: bytes) -> Any:
+        """A response for the caller, for an answer that a journal holds."""
+        library = http_facts.sdk_library()
+        http = library.Response(
+            200,
+            headers={"content-type": content_type},
+            content=content,
+            request=library.Request("POST", self.url),
+        )
+        self.response = sdk_facts.api_response(
+            self._request, self._client, http, is_async=self._is_async
+        )
+        return http
 
     # How a lost call is told
 

@@ -29,6 +29,7 @@ __all__ = [
     "next_request",
     "status_error",
     "timeout_of",
+    "without_header",
 ]
 
 _DEPTH = 32
@@ -78,6 +79,22 @@ def next_request(
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
+
+
+def without_header(request: anthropic.APIRequest, name: str) -> anthropic.APIRequest:
+    """The request without a header.
+
+    Args:
+        request: The request.
+        name: The header, in lower case.
+    """
+    if name not in headers_of(request):
+        return request
+    bare = copy.copy(request)
+    bare.options = copy.copy(request.options)
+    kept = {key: value for key, value in dict(request.headers).items() if key.lower() != name}
+    bare.options.headers = kept
+    return bare
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:

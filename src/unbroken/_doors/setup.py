@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, cast
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._doors.call import HttpCall
+from unbroken._doors.durable import (
+    AsyncEntryLog,
+    EntryLog,
+    JournaledCall,
+    identity_of,
+    journal_state,
+)
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
 
@@ -38,6 +46,8 @@ class ClientState:
         meter_provider: Creates the metrics; the global provider if None.
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -52,6 +62,7 @@ class ClientState:
         meter_provider: MeterProvider | None,
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
+        journal: Journal | None,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
@@ -63,6 +74,7 @@ class ClientState:
         self.async_clock: AsyncClock = (
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
+        self._journal = journal_state(journal)
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
@@ -82,18 +94,29 @@ class ClientState:
 
     def begin(self, ask: Ask, now: float) -> HttpCall:
         """Start a call. `now` is in monotonic seconds."""
-        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now)
+        identity = None if self._journal is None else identity_of(ask)
+        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now, identity)
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
         self.check_for_threads()
-        observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
-        return Driver(call.machine, door, self.clock, observer, call.policy.budget)
+        telemetry = self._telemetry.call(method, door.url)
+        observer = CallObserver(telemetry, self._on_event)
+        log = None
+        if self._journal is not None and call.identity is not None:
+            journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
+            log = EntryLog(self._journal, journaled)
+        return Driver(call.machine, door, self.clock, observer, call.policy.budget, log)
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
-        observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
+        telemetry = self._telemetry.call(method, door.url)
+        observer = AsyncCallObserver(telemetry, self._on_event)
         budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
-        return AsyncDriver(call.machine, door, self.async_clock, observer, budget)
+        log = None
+        if self._journal is not None and call.identity is not None:
+            journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
+            log = AsyncEntryLog(self._journal, journaled)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, budget, log)

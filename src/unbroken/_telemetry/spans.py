@@ -98,7 +98,7 @@ class CallSpans:
         return known(
             {
                 names.REQUEST_METHOD: self._endpoint.method,
-                names.RESEND_COUNT: attempt.number - 1 or None,
+                names.RESEND_COUNT: max(attempt.number - 1, 0) or None,
                 **self._server(),
                 names.ATTEMPT_NUMBER: attempt.number,
                 names.ATTEMPT_KIND: attempt.kind.value,

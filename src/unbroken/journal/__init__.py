@@ -11,6 +11,7 @@ from unbroken.journal.protocol import (
     Page,
 )
 from unbroken.journal.sqlite import SqliteJournal
+from unbroken.journal.urls import from_url
 
 __all__ = [
     "AsyncJournal",
@@ -22,4 +23,5 @@ __all__ = [
     "JournalUnavailable",
     "Page",
     "SqliteJournal",
+    "from_url",
 ]
