@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
+from unbroken._core.attempts import AttemptKind
 from unbroken._core.events import AttemptStarted, Cancelled, Completed, GaveUp
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-    from unbroken._core.events import RecoveryEvent
+    from unbroken._core.attempts import AttemptKind
+from unbroken._core.events import RecoveryEvent
 
 __all__ = ["Access", "Record", "current"]
 
@@ -70,7 +72,7 @@ class Record:
     def take(self, event: RecoveryEvent) -> None:
         """Take in what happened in the call."""
         if isinstance(event, AttemptStarted):
-            self.attempts += 1
+            self.attempts += event.attempt.kind is not AttemptKind.REPLAY
         elif isinstance(event, Completed | GaveUp | Cancelled):
             usages = [one.usage for one in event.attempts if one.usage is not None]
             self.input_tokens = sum(usage.input_tokens or 0 for usage in usages)

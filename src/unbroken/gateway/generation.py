@@ -64,6 +64,7 @@ class Generation:
         self._is_durable = True
         self._task: asyncio.Task[None] | None = None
         self._wanted = Ending.LEFT
+        self._is_started = self._is_stopped = False
         self.is_deposed = False
         """Whether another process writes the answer."""
 
@@ -76,7 +77,9 @@ class Generation:
         """End the request to the upstream now."""
         if self._task is not None and not self._task.done() and self._stream.ending is None:
             self._wanted = ending
-            self._task.cancel()
+            self._is_stopped = True
+            if self._is_started:  # a task that was not would never tell how it ended
+                self._task.cancel()
 
     async def renew(self) -> None:
         """Show a sign of life in the journal."""
@@ -91,7 +94,10 @@ class Generation:
 
     async def _run(self) -> None:
         ending, saved, error = Ending.FAILED, None, b""
+        self._is_started = True
         try:
+            if self._is_stopped:
+                raise asyncio.CancelledError
             ending, saved, error = await self._ask()
         except asyncio.CancelledError:
             ending = self._wanted

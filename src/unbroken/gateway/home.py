@@ -252,7 +252,10 @@ class Home:
         page = await self.journal.read(sign)
         if page.state is EntryState.ABSENT:
             return None
-        return (await self.journal.claim(sign, self.name)).about or None
+        claim = await self.journal.claim(sign, self.name)
+        if claim.found is EntryState.ABSENT:  # it was forgotten meanwhile
+            await self.journal.forget(sign)
+        return claim.about or None
 
     async def _find_in_journal(
         self, stream_id: str, owner: str | None, send: Sender | None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from unbroken.transport import AsyncRecoveryTransport
+from unbroken.gateway.calls import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +46,12 @@ class UpstreamClient:
         self._url = config.upstream.url.rstrip("/")
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)
         self._plain = httpx.AsyncHTTPTransport(limits=limits)
-        self._recovering = AsyncRecoveryTransport(
+        self._calls = Calls(
             self._plain,
             config.policy,
+            on_event,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
-            on_event=on_event,
         )
 
     async def ask(
@@ -72,7 +72,7 @@ class UpstreamClient:
             content=body,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
-        return await self._recovering.handle_async_request(request)
+        return await self._calls.make(request, frames)
 
     async def pass_on(
         self, method: str, path: str, headers: list[tuple[str, str]], body: Any
