@@ -75,6 +75,7 @@ LIBRARIES = {
     "httpx": {"transport"},
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
+    "redis": {"journal.redis"},
     "pytest": {"testing.pytest_plugin"},
     "tenacity": {"_core.backoff", "_core.rules"},
 }

@@ -16,7 +16,7 @@ import uvicorn
 from unbroken.gateway.app import Gateway
 from unbroken.gateway.connections import Connection
 from unbroken.gateway.settings import PREFIX, load
-from unbroken.journal import SqliteJournal
+from unbroken.journal import SqliteJournal, from_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,10 +86,11 @@ def journal_of(config: Config) -> Journal:
         folder = Path(platformdirs.user_data_dir("unbroken", appauthor=False))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return SqliteJournal(folder / "gateway.db", lease=_LEASE)
-    scheme, slashes, path = url.partition("://")
-    if scheme == "sqlite" and slashes and path.startswith("/") and len(path) > 1:
-        return SqliteJournal(path[1:], lease=_LEASE)
-    raise ValueError("journal: must be a URL such as sqlite:///streams.db")
+    sign = "&" if "?" in url else "?"
+    try:
+        return from_url(url if "lease=" in url else f"{url}{sign}lease={_LEASE:g}")
+    except ValueError as error:
+        raise ValueError(f"journal: {error}") from error
 
 
 def _for_workers(config: Config, path: str | None, flags: Mapping[str, Any]) -> dict[str, str]:

@@ -31,6 +31,10 @@ class Waiters:
         with self._lock:
             self._by_key.setdefault(key, {})[wake] = wake
 
+    def has(self, key: str) -> bool:
+        """Whether anybody waits for this entry."""
+        return bool(self._by_key.get(key))
+
     def discard(self, key: str, wake: Callable[[], None]) -> None:
         """Wake it no more. Takes no lock, so that a task may call it."""
         self._by_key.get(key, {}).pop(wake, None)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
-
-import anyio
+from typing import TYPE_CHECKING
 
 from unbroken._core.journal.entries import (
     Claim,
@@ -24,11 +18,13 @@ from unbroken._core.journal.entries import (
     Page,
 )
 from unbroken._core.validation import Checks
+from unbroken.journal._forks import forget_in_children
 from unbroken.journal._sqlite_file import File, errors_told
-from unbroken.journal._tasks import InThreads
-from unbroken.journal._waiters import TaskSignal, Waiters
+from unbroken.journal._tasks import Append, Batches, read_waiting
+from unbroken.journal._waiters import Waiters
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from unbroken.journal.protocol import AsyncJournal
@@ -37,8 +33,6 @@ __all__ = ["SqliteJournal"]
 
 _POLL = 0.015
 """Seconds between looks at what other processes wrote, while a reader waits."""
-_IDLE = 0.5
-"""Seconds after which the writer of the tasks ends, if there is nothing to write."""
 _SWEEP = 300.0
 """Seconds between two sweeps, at least, while entries are claimed."""
 
@@ -82,7 +76,7 @@ class SqliteJournal:
         self._begin()
         with self._using():
             pass
-        _journals.add(self)
+        forget_in_children(self)
 
     def _begin(self) -> None:
         """Set up what belongs to this process."""
@@ -92,7 +86,7 @@ class SqliteJournal:
         self._waiters = Waiters()
         self._is_polling = False
         self._swept = 0.0
-        self._tasks: _TaskSqlite | None = None
+        self._tasks: Batches | None = None
 
     @contextmanager
     def _using(self) -> Iterator[File]:
@@ -133,12 +127,12 @@ class SqliteJournal:
         self, key: str, owner: str, first: int, frames: Sequence[bytes], *, closes: bool = False
     ) -> None:
         """Write frames, which is a sign of life, too."""
-        job = _Append(key, owner, first, frames, closes)
+        job = Append(key, owner, first, frames, closes)
         with self._writing() as file:
             self._append(file, job)
         self._waiters.notify(key)
 
-    def append_all(self, jobs: Sequence[_Append]) -> list[Exception | None]:
+    def append_all(self, jobs: Sequence[Append]) -> list[Exception | None]:
         """Carry out several appends in one transaction, and return how each one failed."""
         results: list[Exception | None] = []
         try:
@@ -156,7 +150,7 @@ class SqliteJournal:
             self._waiters.notify(job.key)
         return results
 
-    def _append(self, file: File, job: _Append) -> None:
+    def _append(self, file: File, job: Append) -> None:
         now = self._clock()
         file.append(job.key, job.owner, job.first, job.frames, now, self.lease)
         if job.closes:
@@ -202,27 +196,20 @@ class SqliteJournal:
 
     def read(self, key: str, after: int = 0, *, wait: float = 0.0) -> Page:
         """Read the frames after a number."""
-        until = time.monotonic() + wait
-        while (left := until - time.monotonic()) > 0:
-            woken = threading.Event()
-            page = self.page_or_wake(key, after, woken.set)
-            if page is not None:
-                return page
-            woken.wait(left)
-            self._waiters.discard(key, woken.set)
-        return self._page(key, after)
+        return read_waiting(self, key, after, wait)
 
     def page_or_wake(self, key: str, after: int, wake: Callable[[], None]) -> Page | None:
         """A page with frames, or of an entry at which no writer is; else None, and wake later."""
         self._waiters.add(key, wake)
-        page = self._page(key, after)
+        page = self.page(key, after)
         if page.frames or page.state is not EntryState.ALIVE:
             self._waiters.discard(key, wake)
             return page
         self._poll()
         return None
 
-    def _page(self, key: str, after: int) -> Page:
+    def page(self, key: str, after: int) -> Page:
+        """The frames after a number, without waiting."""
         with self._reading() as file:
             entry = file.entry(key)  # before its frames: of a closed entry all are there
             frames = tuple(file.frames(key, after)) if entry is not None else ()
@@ -276,7 +263,7 @@ class SqliteJournal:
     def for_tasks(self) -> AsyncJournal:
         """The same journal, for tasks."""
         if self._tasks is None:
-            self._tasks = _TaskSqlite(self)
+            self._tasks = Batches(self, self)
         return self._tasks
 
     @property
@@ -286,97 +273,8 @@ class SqliteJournal:
 
     def after_fork(self) -> None:
         """Start anew in a forked process: it must not use the connections of its parent."""
-        _inherited.append(self._file)
+        _inherited.append(self._file)  # to close it would drop locks of the parent
         self._begin()
 
 
-class _Append(NamedTuple):
-    """One append."""
-
-    key: str
-    owner: str
-    first: int
-    frames: Sequence[bytes]
-    closes: bool
-
-
-class _Job(NamedTuple):
-    """An append that a task waits for."""
-
-    append: _Append
-    results: list[Exception | None]
-    done: TaskSignal
-
-
-class _TaskSqlite(InThreads):
-    """A journal in an SQLite file, for tasks: one thread writes what all of them append."""
-
-    def __init__(self, journal: SqliteJournal) -> None:
-        super().__init__(journal)
-        self._sqlite = journal
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._writer: int | None = None
-
-    async def append(
-        self, key: str, owner: str, first: int, frames: Sequence[bytes], *, closes: bool = False
-    ) -> None:
-        """Write frames, which is a sign of life, too."""
-        job = _Job(_Append(key, owner, first, frames, closes), [], TaskSignal())
-        self._jobs.put(job)
-        if self._writer is None:
-            self._writer = 0
-            self._writer = _thread.start_new_thread(self._write, ())
-        await job.done.wait()
-        [error] = job.results
-        if error is not None:
-            raise error
-
-    def _write(self) -> None:
-        while True:
-            try:
-                jobs = [self._jobs.get(timeout=_IDLE)]
-            except Empty:
-                self._writer = None
-                if self._jobs.empty():
-                    return
-                continue
-            while not self._jobs.empty():
-                jobs.append(self._jobs.get())
-            results = self._sqlite.append_all([job.append for job in jobs])
-            for job, error in zip(jobs, results, strict=True):
-                job.results.append(error)
-                job.done.set()
-
-    async def read(self, key: str, after: int = 0, *, wait: float = 0.0) -> Page:
-        """Read the frames after a number."""
-        until = time.monotonic() + wait
-        while (left := until - time.monotonic()) > 0:
-            page = await self._page_within(left, key, after)
-            if page is not None:
-                return page
-        return await self._run(partial(self._sqlite.read, key, after))
-
-    async def _page_within(self, seconds: float, key: str, after: int) -> Page | None:
-        """A page to return now; None if there was none, and something changed since."""
-        signal = TaskSignal()
-        try:
-            page = await self._run(partial(self._sqlite.page_or_wake, key, after, signal.set))
-            if page is None:
-                with anyio.move_on_after(seconds):
-                    await signal.wait()
-            return page
-        finally:
-            self._sqlite.waiters.discard(key, signal.set)
-
-
-_journals: WeakSet[Any] = WeakSet()
-_inherited: list[File | None] = []  # to close them would drop locks of the parent
-
-
-def _after_fork() -> None:
-    for journal in list(_journals):
-        journal.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_inherited: list[File | None] = []
