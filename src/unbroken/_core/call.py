@@ -122,7 +122,7 @@ class Call:
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
-        if number == 1 and kind is AttemptKind.RETRY:
+        if number == 1 and kind is AttemptKind.RETRY and not self.delivered:
             kind = AttemptKind.INITIAL
         self._begin(Attempt(number, kind, begun=now - self.begun, waited=self.wait), now)
 

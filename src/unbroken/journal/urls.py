@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,21 +36,21 @@ def from_url(url: str) -> Journal:
         ValueError: If the URL is invalid, or names a file that is no journal.
         JournalUnavailable: If the journal cannot be opened.
     """
-    parts = urlsplit(url)
-    settings = _settings(parts.query)
-    bare = parts._replace(query="").geturl()
-    if parts.scheme == "sqlite":
+    bare, _, query = url.partition("?")
+    settings = _settings(query)
+    scheme = bare.partition(":")[0]
+    if scheme == "sqlite":
         path = unquote(bare.removeprefix("sqlite:///"))
-        if not url.startswith("sqlite:///") or not path:
+        if not bare.startswith("sqlite:///") or not path:
             raise ValueError(f"a journal in a file is written as {_EXAMPLES}")
         from unbroken.journal.sqlite import SqliteJournal  # noqa: PLC0415  # only what is used
 
         return SqliteJournal(path, **settings)
-    if parts.scheme in ("redis", "rediss", "unix"):
+    if scheme in ("redis", "rediss", "unix"):
         from unbroken.journal.redis import RedisJournal  # noqa: PLC0415  # an extra
 
         return RedisJournal(bare, **settings)
-    raise ValueError(f"the URL of a journal is written as {_EXAMPLES}, not {parts.scheme!r}:")
+    raise ValueError(f"the URL of a journal is written as {_EXAMPLES}, not {scheme!r}")
 
 
 def from_env() -> Journal | None:
