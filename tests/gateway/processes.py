@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -71,14 +73,13 @@ class Process:
     @property
     def workers(self) -> list[int]:
         """The ids of its workers."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self._process.pid)],
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-        )
-        lines = found.stdout.splitlines()
-        return [int(line.split()[0]) for line in lines if "spawn_main" in line]
+        parent, found = str(self._process.pid), []
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                of = place.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+                if of == parent and b"spawn_main" in place.joinpath("cmdline").read_bytes():
+                    found.append(int(place.name))
+        return found
 
     def close(self) -> None:
         """Kill it if it runs."""

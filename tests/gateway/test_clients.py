@@ -78,9 +78,11 @@ def test_thinking_and_tools(server, sdk):
 
 def test_what_was_given_up_is_not_tried_again_by_the_client(server, gateway):
     server.script(*(faults.status(529) for _ in range(20)))
-    with anthropic.Anthropic(base_url=gateway.url, api_key="test") as sdk:  # it would try again
-        with pytest.raises(anthropic.APIStatusError) as caught:
-            sdk.messages.create(**question())
+    with (
+        anthropic.Anthropic(base_url=gateway.url, api_key="test") as sdk,  # it would try again
+        pytest.raises(anthropic.APIStatusError) as caught,
+    ):
+        sdk.messages.create(**question())
     assert caught.value.status_code == 529
     assert len(server.message_requests) == 4
 

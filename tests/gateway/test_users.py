@@ -42,8 +42,7 @@ def test_a_key_may_come_in_both_headers(server, with_user, place):
     gateway = with_user()
     given = {"api_key": KEY} if place == "x-api-key" else {"auth_token": KEY}
     with anthropic.Anthropic(base_url=gateway.url, **given) as sdk:
-        asked = {name: value for name, value in body().items()}
-        assert sdk.messages.create(**asked).content[0].text == STORY
+        assert sdk.messages.create(**body()).content[0].text == STORY
     [request] = server.message_requests
     assert request.headers["x-api-key"] == UPSTREAM_KEY
     assert KEY not in str(request.headers)

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-    from unbroken._core.attempts import AttemptKind
-from unbroken._core.events import RecoveryEvent
+    from unbroken._core.events import RecoveryEvent
 
 __all__ = ["Access", "Record", "current"]
 

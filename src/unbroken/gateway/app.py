@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from unbroken.gateway import browser
 from unbroken.gateway.access import Access, Record, current
 from unbroken.gateway.bodies import ClientLeft
 from unbroken.gateway.config import Config
+from unbroken.gateway.control import Told
 from unbroken.gateway.errors import GatewayError, error_response
 from unbroken.gateway.home import Home
 from unbroken.gateway.limits import Limits
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
     from starlette.requests import HTTPConnection
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from unbroken._core.events import RecoveryEvent
     from unbroken.gateway.who import Authenticate, Who
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     Endpoint = Callable[[Request, Record, Receive, Send], Awaitable[int]]
 
 __all__ = ["Gateway"]
+
+_log = logging.getLogger("unbroken.gateway")
 
 _READY_FOR = 5.0
 _EXPOSED = ("location", "request-id", "retry-after", "x-unbroken-stream-id")
@@ -104,7 +108,10 @@ class Gateway:
         """The streams of this process."""
         if self._home is None:
             self._home = Home(
-                self._journal.for_tasks(), linger=self.config.linger, has_users=self.has_users
+                self._journal.for_tasks(),
+                linger=self.config.linger,
+                has_users=self.has_users,
+                may_be_killed=self.config.demo,
             )
         return self._home
 
@@ -152,6 +159,7 @@ class Gateway:
                 Route("/healthz", self._healthz, methods=["GET"]),
                 Route("/readyz", self._readyz, methods=["GET"]),
                 *browser.routes(),
+                *(browser.demo_routes(self._kill) if self.config.demo else ()),
                 route("/v1/messages", messages.post, ["POST"]),
                 route("/v1/messages/", messages.post, ["POST"]),
                 route("/v1/streams/{id}", streams.read, ["GET"]),
@@ -191,6 +199,9 @@ class Gateway:
             {"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503
         )
 
+    async def _kill(self, stream_id: str) -> None:
+        await self.home.control.tell(Told("kill", stream_id))
+
     async def _is_ready(self) -> bool:
         try:
             async with asyncio.timeout(_READY_FOR):
@@ -224,14 +235,31 @@ class _Call:
             current.reset(token)
 
     async def _answer(self, request: Request, record: Record, receive: Receive, send: Send) -> int:
+        sending = _Sending(send)
         try:
-            return await self._endpoint(request, record, receive, send)
+            return await self._endpoint(request, record, receive, sending)
         except GatewayError as error:
-            response = error_response(error)
-            await response(request.scope, receive, send)
-            return response.status_code
+            told = error
         except ClientLeft:
             return 499
+        except Exception as error:  # noqa: BLE001  # the client must be told
+            _log.exception("a call failed in the gateway: %s", type(error).__name__)
+            told = GatewayError(500, "the gateway failed; its log tells more")
+        if not sending.has_begun:
+            await error_response(told)(request.scope, receive, send)
+        return told.status
+
+
+class _Sending:
+    """Sends to a client, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.has_begun = True
+        await self._send(message)
 
 
 async def _not_found(request: Request, record: Record, receive: Receive, send: Send) -> int:

@@ -118,6 +118,7 @@ class Config:
             know.
         ping_every: Seconds of silence after which a reader gets a ping.
         headers_within: Seconds after which a stream begins, even if the upstream has not answered.
+        demo: Serve a page that chats, and may kill processes of the gateway.
 
     Raises:
         ValueError: If a field makes no sense; it names each wrong one.
@@ -138,6 +139,7 @@ class Config:
     secret: str | None = field(default=None, repr=False)
     ping_every: float = 15.0
     headers_within: float = 15.0
+    demo: bool = False
 
     def __post_init__(self) -> None:
         checks = Checks("gateway")
@@ -152,7 +154,9 @@ class Config:
         checks.positive("ping_every", self.ping_every)
         checks.positive("headers_within", self.headers_within)
         checks.one_of("log_format", self.log_format, LOG_FORMATS)
-        checks.that(isinstance(self.open, bool), "open", f"true or false, not {self.open!r}")
+        for name in ("open", "demo"):
+            value = getattr(self, name)
+            checks.that(isinstance(value, bool), name, f"true or false, not {value!r}")
         origins: Any = self.origins
         known = all(isinstance(one, str) and _ORIGIN.fullmatch(one) for one in origins)
         checks.that(known, "origins", "a list of origins such as 'https://app.example'")

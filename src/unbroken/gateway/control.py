@@ -35,7 +35,7 @@ class Told:
     """What one process tells the others.
 
     Attributes:
-        what: `stop`, or `reading`.
+        what: `stop`, `reading`, or in a demo `kill`.
         stream: The id of the stream.
     """
 

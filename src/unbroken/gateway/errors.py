@@ -59,7 +59,7 @@ def error_frame(status: int, message: str) -> bytes:
 def error_response(error: GatewayError) -> Response:
     """The response for an error; the clients do not retry what is final."""
     headers = dict(error.headers)
-    if error.status not in (429, 503):
+    if error.status not in (429, 502, 503, 504):
         headers.setdefault("x-should-retry", "false")
     body = error_body(error.status, error.message)
     return Response(body, error.status, headers, "application/json")

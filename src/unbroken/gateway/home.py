@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import secrets
+import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,9 +68,17 @@ class Home:
         journal: Where they are kept.
         linger: Seconds that a stream without a key can be joined after its reader left.
         has_users: Whether clients share the upstream's account.
+        may_be_killed: Whether a client can kill the process that asks for its answer: a demo.
     """
 
-    def __init__(self, journal: AsyncJournal, *, linger: float, has_users: bool) -> None:
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        *,
+        linger: float,
+        has_users: bool,
+        may_be_killed: bool = False,
+    ) -> None:
         self.journal = journal
         self.name = secrets.token_hex(8)
         """What this process is called in the journal."""
@@ -76,6 +86,7 @@ class Home:
         self.control = Control(journal, self._hear)
         self._linger = linger
         self._has_users = has_users
+        self._may_be_killed = may_be_killed
         self._streams: dict[str, Stream] = {}
         self._running: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -211,6 +222,8 @@ class Home:
             return
         if told.what == "stop":
             running.generation.stop(Ending.STOPPED)
+        elif told.what == "kill" and self._may_be_killed:
+            os.kill(os.getpid(), signal.SIGKILL)
         elif told.what == "reading":
             running.read_until = asyncio.get_running_loop().time() + _READING
 

@@ -113,7 +113,7 @@ async def _pass(
     has_users: bool,
 ) -> int:
     try:
-        response = await upstream.pass_on(method, path, headers, body if has_body else None)
+        response = await _first(upstream, method, path, headers, body if has_body else None)
     except httpx.TransportError as error:
         if body.gone.is_set():
             return 499
@@ -132,3 +132,22 @@ async def _pass(
     finally:
         await response.aclose()
     return response.status_code
+
+
+async def _first(
+    upstream: UpstreamClient,
+    method: str,
+    path: str,
+    headers: list[tuple[str, str]],
+    body: _Body | None,
+) -> httpx.Response:
+    """Send the request; once more on a new connection, if an old one was closed meanwhile."""
+    try:
+        return await upstream.pass_on(method, path, headers, body)
+    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+        if body is not None or method not in _SAFE:
+            raise
+        return await upstream.pass_on(method, path, headers, None)
+
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

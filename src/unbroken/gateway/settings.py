@@ -94,6 +94,7 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
     "secret": _secret,
     "ping_every": _number,
     "headers_within": _number,
+    "demo": _switch,
 }
 """The settings besides users and policy: what reads the value of each."""
 

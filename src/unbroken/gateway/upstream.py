@@ -68,7 +68,7 @@ class UpstreamClient:
         request = httpx.Request(
             "POST",
             self._url + path,
-            headers=headers,
+            headers=_raw(headers),
             content=body,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -81,7 +81,7 @@ class UpstreamClient:
         request = httpx.Request(
             method,
             self._url + path,
-            headers=headers,
+            headers=_raw(headers),
             content=body,
             extensions={"timeout": _PLAIN_TIMEOUT.as_dict()},
         )
@@ -99,3 +99,8 @@ class UpstreamClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._plain.aclose()
+
+
+def _raw(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as they came: what is not ASCII is Latin-1."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
