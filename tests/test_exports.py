@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
         "transport",
     },
     "testing": set(),
-    "_cli": {"unbroken", "telemetry", "testing"},
+    "_cli": {"journal", "unbroken", "telemetry", "testing"},
     "__main__": {"_cli"},
 }
 

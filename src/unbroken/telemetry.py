@@ -7,7 +7,7 @@ contains no prompts, responses, tool inputs or keys, and no header value but the
 
 | span | kind | parent | created for |
 |---|---|---|---|
-| `messages.attempt` | CLIENT | the call's span | each request; linked to the one before it |
+| `messages.attempt` | CLIENT | the call's span | each request, and what a journal holds; linked to the one before it |
 | `chat {model}` | CLIENT | the current span | a Messages call, if the SDK creates no span |
 
 From 1.14 on, the SDK creates a span for each call itself; that span is then the parent. Failed
@@ -23,8 +23,8 @@ attempts have status ERROR; a recovered call does not.
 | `server.address` | the host |
 | `server.port` | the port |
 | `error.type` | on failure: the HTTP status, the type of an error event, or the failure kind |
-| `unbroken.attempt.number` | the attempt's number in the call, from 1 |
-| `unbroken.attempt.kind` | `initial`, `retry` or `continuation` |
+| `unbroken.attempt.number` | the attempt's number in the call, from 1; 0 for a replay |
+| `unbroken.attempt.kind` | `initial`, `retry`, `continuation` or `replay` |
 | `unbroken.attempt.outcome` | `complete`, `failed`, `interrupted` or `cancelled` |
 | `unbroken.attempt.input_tokens` | input tokens billed, cache reads and writes included |
 | `unbroken.attempt.output_tokens` | output tokens billed, if known |
@@ -69,6 +69,8 @@ and `gen_ai.provider.name`. The column "by" lists the other attributes.
 | `unbroken.outage` | histogram | `s` | `unbroken.failure.kind` | time without new content, if a recovery ended it |
 | `unbroken.seams` | counter | `{seam}` | `unbroken.attempt.kind`, `unbroken.seam` | seams between the text of an attempt and the text before it |
 | `unbroken.kept_chars` | counter | `{character}` | `unbroken.attempt.kind` | characters already delivered, at each resumption |
+| `unbroken.replays` | counter | `{replay}` | `unbroken.replay.whole` | calls that got what a journal holds of their answer, and whether that was all |
+| `unbroken.journal.failures` | counter | `{failure}` | | calls that go on without their journal |
 | `unbroken.output_rate` | histogram | `{token}/s` | `unbroken.attempt.kind` | output tokens per second, of complete attempts |
 | `gen_ai.client.operation.time_to_first_chunk` | histogram | `s` | `unbroken.attempt.kind` | time from the start of the call to its first event, failures and waits included, by the attempt that received it |
 
@@ -82,6 +84,7 @@ The arguments of `on_event`. Each has `model` and `attempt`, the attempt as know
 | `AttemptFailed` | `failure` | an attempt failed, or its stream broke off |
 | `Waiting` | `seconds` | the next attempt follows after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets new content again |
+| `Replayed` | `chars`, `whole` | the caller got what a journal holds of the answer |
 | `Completed` | `attempts`, `seconds`, `message_id`, `served_by`, `stop_reason`, `usage` | the call is complete |
 | `GaveUp` | `reason`, `failure`, `last_failure`, `attempts`, `seconds` | the call failed |
 | `Cancelled` | `attempts`, `seconds` | the caller closed the stream, or cancelled the task |
@@ -96,8 +99,8 @@ The fields are also attributes of the record (`extra=`):
 | `unbroken.model` | both | the model in the request |
 | `unbroken.request_id` | both | the API's id of the attempt's request |
 | `unbroken.sdk.version` | both | the version of `anthropic` |
-| `unbroken.attempt.number` | WARNING | the attempt's number in the call, from 1 |
-| `unbroken.attempt.kind` | WARNING | `initial`, `retry` or `continuation` |
+| `unbroken.attempt.number` | WARNING | the attempt's number in the call, from 1; 0 for a replay |
+| `unbroken.attempt.kind` | WARNING | `initial`, `retry`, `continuation` or `replay` |
 | `unbroken.failure.kind` | WARNING | the kind of failure |
 | `http.response.status_code` | WARNING | the HTTP status, if there was a response |
 | `error.type` | WARNING | as on the span |

@@ -55,7 +55,7 @@ def test_every_input_can_happen():
     assert {happened for row in TRANSITIONS.values() for happened in row} == set(Input)
 
 
-def leading_to(target):
+def leading_to(target) -> set[Phase]:
     """The phases from which a call comes to another one, unless it was deposed."""
     steps = [(phase, *step) for phase, row in TRANSITIONS.items() for step in row.items()]
     return {one for one, happened, to in steps if to is target and happened is not Input.DEPOSED}

@@ -20,14 +20,14 @@ def journal(tmp_path):
     journal.dispose()
 
 
-def eventually(holds):
+def eventually(holds) -> None:
     until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.005)
 
 
-def seen(journal):
+def seen(journal) -> float:
     [entry] = journal.entries()
     return entry.seen
 

@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from unbroken._cli import policy, run, serve
+from unbroken._cli import journal, policy, run, serve
 from unbroken._cli.demo import demo
 from unbroken._cli.problems import ProblemError
 
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parsed.add_argument("--trace", action="store_true", help="show the OpenTelemetry spans, too")
     parsed.set_defaults(run=demo)
+    journal.add_parser(commands)
     policy.add_parser(commands)
     run.add_parser(commands)
     serve.add_parser(commands)

@@ -1,5 +1,6 @@
 """Durable answers: what a caller was given is appended to a journal before it is delivered."""
 
+from unbroken.journal._tasks import InThreads
 from unbroken.journal.protocol import (
     AsyncJournal,
     Claim,
@@ -19,6 +20,7 @@ __all__ = [
     "Deposed",
     "Entry",
     "EntryState",
+    "InThreads",
     "Journal",
     "JournalUnavailable",
     "Page",

@@ -145,6 +145,10 @@ class File:
             with suppress(sqlite3.Error):
                 connection.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "reading"):
+            self.close()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write all that is done inside, or nothing."""

@@ -289,6 +289,7 @@ class RedisJournal:
         finally:
             with self._lock:
                 self._is_listening, self._listener = False, None
+            self._blocking.connection_pool.disconnect()
 
     def _wait_once(self) -> None:
         with self._lock:
