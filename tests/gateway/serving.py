@@ -36,6 +36,7 @@ class Served:
         config = uvicorn.Config(
             gateway,
             log_config=None,
+            access_log=False,
             http=Connection,
             lifespan="on",
             ws="wsproto",
