@@ -52,7 +52,8 @@ ROOMS: dict[str, set[str]] = {
         "transport",
     },
     "testing": set(),
-    "_cli": {"journal", "unbroken", "telemetry", "testing"},
+    "gateway": {"_core", "_doors", "_drive", "journal"},
+    "_cli": {"gateway", "journal", "unbroken", "telemetry", "testing"},
     "__main__": {"_cli"},
 }
 
@@ -72,12 +73,15 @@ LIBRARIES = {
         "transport",
     },
     "anyio": {"_drive.clock", "_drive.limit", "journal"},
-    "httpx": {"transport"},
+    "httpx": {"gateway", "transport"},
     "httpx2": {"_doors.responses", "transport"},
-    "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
+    "opentelemetry": {"_doors.setup", "gateway", "_telemetry", "middleware", "transport"},
     "redis": {"journal.redis"},
+    "platformdirs": {"gateway.server"},
     "pytest": {"testing.pytest_plugin"},
+    "starlette": {"gateway"},
     "tenacity": {"_core.backoff", "_core.rules"},
+    "uvicorn": {"gateway.connections", "gateway.server"},
 }
 
 

@@ -10,9 +10,19 @@ or, in an application of your own:
     gateway = Gateway(Config(), journal=SqliteJournal("streams.db"))
 """
 
+from unbroken.gateway import keys
 from unbroken.gateway.app import Gateway
 from unbroken.gateway.config import Config, Upstream, User
 from unbroken.gateway.settings import ConfigError, load
 from unbroken.journal import JournalUnavailable
 
-__all__ = ["Config", "ConfigError", "Gateway", "JournalUnavailable", "Upstream", "User", "load"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Gateway",
+    "JournalUnavailable",
+    "Upstream",
+    "User",
+    "keys",
+    "load",
+]

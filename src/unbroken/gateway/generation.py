@@ -7,8 +7,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import unbroken
 from unbroken._core.framing.frames import ServerSentEvents
+from unbroken._doors.report import report
 from unbroken.gateway.errors import error_body, error_frame
 from unbroken.gateway.headers import for_client
 from unbroken.gateway.records import Saved
@@ -212,7 +212,7 @@ def _lost(error: Exception) -> tuple[Saved, bytes]:
     """How a client is told of a connection to the upstream that was lost."""
     status = 504 if "Timeout" in type(error).__name__ else 502
     try:
-        explanation = unbroken.report(error).explanation or type(error).__name__
+        explanation = report(error).explanation or type(error).__name__
     except TypeError:
         explanation = type(error).__name__
     return _told(status, f"the upstream could not answer: {explanation}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Sender = Callable[[Call, list[bytes]], Awaitable[Any]]
 
-__all__ = ["Home", "Sender"]
+__all__ = ["Home"]
 
 _log = logging.getLogger("unbroken.gateway")
 

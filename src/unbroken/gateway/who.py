@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Authenticate = Callable[[HTTPConnection], "User | Awaitable[User | None] | None"]
 
-__all__ = ["Authenticate", "Who", "identify"]
+__all__ = ["Who", "identify"]
 
 
 @dataclass(frozen=True, slots=True)
