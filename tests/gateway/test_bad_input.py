@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from unbroken.testing import FaultServer
 JSON = {"content-type": "application/json"}
 
 
-def is_clear(answer):
+def is_clear(answer) -> Any:
     """Whether an error has the API's shape, and says something."""
     error = answer.json()["error"]
     return answer.json()["type"] == "error" and bool(error["type"]) and bool(error["message"])
@@ -67,7 +68,7 @@ def test_bodies_of_30_mb(server, gateway):
     assert server.message_requests[0].body["messages"][0]["content"] == text
 
 
-def raw(gateway, data):
+def raw(gateway, data) -> Any:
     """Send bytes, and return what comes until the connection ends."""
     host, port = gateway.url.removeprefix("http://").split(":")
     got = b""

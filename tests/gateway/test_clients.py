@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from typing import Any
 
 import anthropic
 import pytest
@@ -35,7 +36,7 @@ def sdk(gateway):
         yield made
 
 
-def question(**fields):
+def question(**fields) -> Any:
     return {key: value for key, value in body(**fields).items() if key != "stream"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from tests.gateway.asking import ask, asking, body, client, events_of, text_of
@@ -21,7 +22,7 @@ CLAUDE_CODE = {
 RETRY = {"x-stainless-retry-count": "1"}
 
 
-def joins(first, second, *, owners=("u", "u"), digests=("d", "d")):
+def joins(first, second, *, owners=("u", "u"), digests=("d", "d")) -> Any:
     one = signs_of(owners[0], first, digests[0])
     two = signs_of(owners[1], second, digests[1])
     return bool(set(two.joins) & set(one.found_by))
@@ -106,7 +107,7 @@ def test_an_answer_that_is_not_streamed_is_joined_too(server, gateway):
     server.script(faults.stall(seconds=0.2))
     answers = []
 
-    def post():
+    def post() -> Any:
         with client(gateway) as http:
             answers.append(http.post("/v1/messages", json=body(), headers=KEY))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -32,7 +33,7 @@ def test_how_long_an_answer_goes_on(asked, has_key, expected):
     assert linger_of(asked, has_key=has_key, linger=7) == expected
 
 
-def is_empty(gateway):
+def is_empty(gateway) -> Any:
     home = gateway.gateway.home
     return not (home._streams or home._running)
 
@@ -96,7 +97,7 @@ def test_what_else_is_asked_for_is_refused(server, gateway):
     assert not server.requests
 
 
-def leave(gateway, *, after):
+def leave(gateway, *, after) -> Any:
     """Ask, and leave after so many seconds without a word."""
     content = httpx.Request("POST", gateway.url, json=body(stream=True), headers=HEADERS)
     lines = [f"{name}: {value}" for name, value in content.headers.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -18,10 +19,10 @@ from unbroken.gateway.paths import check_path
 class Upstream:
     """An HTTP server that answers each request by a function of its connection."""
 
-    def __init__(self, answer):
+    def __init__(self, answer) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = "http://{}:{}".format(*self._listener.getsockname())
-        self.heads = []
+        self.heads: list[list[str]] = []
         self.gone = threading.Event()
         self._answer = answer
         self._thread = threading.Thread(target=self._serve)
@@ -49,7 +50,7 @@ class Upstream:
 @pytest.fixture
 def before(tmp_path):
     """Serves a gateway before an upstream that answers by a function."""
-    made = []
+    made: list[Any] = []
 
     def start(answer, **settings):
         upstream = Upstream(answer)
@@ -63,7 +64,7 @@ def before(tmp_path):
         made[1].close()
 
 
-def read_body(head, lines):
+def read_body(head, lines) -> Any:
     length = next(line for line in head if line.lower().startswith("content-length"))
     return lines.read(int(length.split(": ")[1]))
 
@@ -177,7 +178,7 @@ def test_a_client_that_sends_its_body_slowly_is_passed_on_slowly(before):
         assert read_body(upstream.heads[0], lines) == b"12345"
         made.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
-    def body():
+    def body() -> Any:
         for byte in b"12345":
             time.sleep(0.01)
             yield bytes([byte])

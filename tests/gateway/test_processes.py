@@ -9,6 +9,7 @@ import random
 import signal
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -112,7 +113,7 @@ def test_workers_killed_at_random_under_load(upstream, tmp_path, where, request)
     assert "user_turn" in kinds
 
 
-def read_whole(urls, key, chance):
+def read_whole(urls, key, chance) -> Any:
     """Read an answer to its end, and come again whenever it breaks."""
     until = time.monotonic() + 90
     stream, after, text = None, 0, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ PROMPT = "a prompt that is nobody's business"
 class Seen:
     """A gateway with everything that it tells."""
 
-    def __init__(self, server, tmp_path, caplog, **settings):
+    def __init__(self, server, tmp_path, caplog, **settings) -> None:
         self._spans, self._metrics = InMemorySpanExporter(), InMemoryMetricReader()
         tracers = TracerProvider()
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
@@ -76,7 +77,7 @@ def seen(server, tmp_path, caplog):
     return Seen(server, tmp_path, caplog)
 
 
-def ask_as_user(gateway, **fields):
+def ask_as_user(gateway, **fields) -> Any:
     headers = {"x-api-key": KEY, "traceparent": PARENT, **fields.pop("headers", {})}
     return ask(gateway, headers=headers, **fields)
 
@@ -166,5 +167,5 @@ def test_nothing_is_told_that_is_secret(server, seen):
             assert secret.encode() not in content
 
 
-def tmp_files(gateway):
+def tmp_files(gateway) -> Any:
     return list(Path(gateway.journal._path).parent.glob("streams.db*"))

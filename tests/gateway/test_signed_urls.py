@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from tests.samples import STORY
 from unbroken.gateway.signed_urls import Signer
 
 
-def query_of(signer, stream="s", expires=100, *, may_stop=False):
+def query_of(signer, stream="s", expires=100, *, may_stop=False) -> Any:
     return dict(httpx.QueryParams(signer.query(stream, expires, may_stop=may_stop)))
 
 
@@ -46,7 +47,7 @@ def test_a_forged_one_is_refused(change):
     assert not signer.allows({}, "s", 0, to_stop=False)
 
 
-def sign(gateway, stream, **asked):
+def sign(gateway, stream, **asked) -> Any:
     with client(gateway) as http:
         return http.post(f"/v1/streams/{stream}/url", json=asked)
 

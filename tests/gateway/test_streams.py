@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.gateway.asking import ask, asking, client, events_of, text_of
@@ -13,18 +14,21 @@ from websockets.sync.client import connect
 
 from unbroken.testing import answers, faults
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 KEY = {"idempotency-key": "one"}
 SLOW = faults.slow(0.01)
 
 
-def eventually(reached, seconds=5.0):
+def eventually(reached: Callable[[], object], seconds: float = 5.0) -> None:
     until = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < until, "it did not come"
         time.sleep(0.005)
 
 
-def numbered(text):
+def numbered(text: str) -> list[tuple[int, dict[str, Any]]]:
     return [(number, event) for number, event in events_of(text) if number]
 
 
@@ -163,7 +167,7 @@ def test_a_slow_reader_holds_up_neither_the_answer_nor_memory(server, gateway):
 # WebSockets
 
 
-def socket_to(gateway, stream, query="", headers=HEADERS):
+def socket_to(gateway, stream, query="", headers=HEADERS) -> Any:
     url = f"{gateway.url.replace('http', 'ws')}/v1/streams/{stream}{query}"
     return connect(url, additional_headers=headers, open_timeout=5)
 

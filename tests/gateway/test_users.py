@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anthropic
 import pytest
 from hypothesis import given
@@ -153,10 +155,10 @@ def test_a_slash_more_is_the_same_path(server, with_user):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_ones_own_way_to_know_users(server, tmp_path, is_async):
-    def authenticate(request):
+    def authenticate(request) -> Any:
         return USER if request.headers.get("x-me") == "1" else None
 
-    async def later(request):
+    async def later(request) -> Any:
         return authenticate(request)
 
     with serving(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,13 +59,13 @@ def page(chromium, demo):
     context.close()
 
 
-def wait_for_text(page, chars):
+def wait_for_text(page, chars) -> Any:
     page.wait_for_function(
         "n => document.querySelector('.answered')?.textContent.length >= n", arg=chars
     )
 
 
-def wait_for_end(page, status):
+def wait_for_end(page, status) -> Any:
     page.wait_for_selector(f".answered[data-status={status}]", timeout=60_000)
     return page.eval_on_selector(".answered", "one => one.textContent")
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.gateway.serving import serving
@@ -30,7 +31,7 @@ def upstream():
         yield server
 
 
-def run(command, url, home, **more):
+def run(command, url, home, **more) -> Any:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -51,7 +52,7 @@ def run(command, url, home, **more):
     )
 
 
-def claude(url, home):
+def claude(url, home) -> Any:
     command = [MODULES / ".bin" / "claude", "-p", "Tell me a story", "--output-format", "json"]
     done = run(command, url, home)
     return done.returncode, json.loads(done.stdout)
