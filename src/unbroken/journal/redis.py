@@ -263,7 +263,7 @@ class RedisJournal:
 
     def _time(self) -> float:
         if self._clock is not None:
-            return self._clock()
+            return float(self._clock())
         with self._errors_told():
             seconds, micros = self._server.time()
         return float(seconds) + micros / 1e6
