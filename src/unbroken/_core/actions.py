@@ -38,12 +38,14 @@ class Send:
         time_left: Seconds until the deadline, or the end of the outage; None for no limit. The
             timeouts of the attempt are at most these.
         longest_silence: Seconds that a stream may be silent before it begins; None for no limit.
+        target: The number of the target that gets it: 0 is the caller's own.
     """
 
     plan: Plan
     number: int
     time_left: float | None
     longest_silence: float | None
+    target: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "idle_timeout": _number_or_none,
     "progress_timeout": _number_or_none,
     "max_retry_after": _number,
+    "patience": _number,
     "budget": _budget,
     "continuation": str,
     "thinking": str,

@@ -89,6 +89,8 @@ class Policy:
         progress_timeout: Seconds with nothing but pings after which a stream counts as stalled;
             None for never. A longer read timeout that the caller set takes its place.
         max_retry_after: Seconds; a longer `retry-after` fails at once rather than hanging.
+        patience: Seconds; where a failed target has to be waited for longer than this, the call
+            goes on with one of its fallbacks, if it has any.
         rules: What each kind of failure gets. A mapping of some kinds is completed by the
             defaults.
         budget: The fruitless retries that all calls of all clients under this policy share; None
@@ -112,6 +114,7 @@ class Policy:
     idle_timeout: float | None = 180.0
     progress_timeout: float | None = 300.0
     max_retry_after: float = 120.0
+    patience: float = 10.0
     rules: Mapping[FailureKind, Rule] = field(default_factory=lambda: DEFAULT_RULES, hash=False)
     budget: RetryBudget | None = field(default_factory=RetryBudget, compare=False)
     continuation: Continuation | Literal["auto", "prefill", "user_turn", "restart", "off"] = (
@@ -125,7 +128,7 @@ class Policy:
         checks = Checks("Policy")
         checks.count("max_attempts", self.max_attempts)
         checks.limit("max_fruitless", self.max_fruitless)
-        for name in ("max_outage", "max_retry_after"):
+        for name in ("max_outage", "max_retry_after", "patience"):
             checks.number(name, getattr(self, name))
         for name in ("deadline", "idle_timeout", "progress_timeout"):
             checks.period(name, getattr(self, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.models import THINKING
 from unbroken._core.recovery import Recovery
 from unbroken._doors import sdk_facts
 from unbroken._doors.report import Reporter
@@ -104,7 +105,7 @@ def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
 
 def _live_blocks(policy: Policy, ask: Ask) -> set[str]:
     """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
-    live = {"thinking", "redacted_thinking"} if policy.thinking == "live" else set()
+    live = set(THINKING) if policy.thinking == "live" else set()
     if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
         return live | {"tool_use"}
     tools = (tool for tool in ask.body.get("tools") or () if isinstance(tool, dict))
