@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from unbroken._core.usage import Usage
     from unbroken._core.worst import WorstCase, worst_cases
     from unbroken._doors.report import RecoveryReport, report
+    from unbroken._doors.targets import Target
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
     from unbroken.errors import StreamInterrupted
@@ -63,6 +64,7 @@ __all__ = [
     "Rule",
     "SeamKind",
     "StreamInterrupted",
+    "Target",
     "Usage",
     "Waiting",
     "WorstCase",
@@ -98,6 +100,7 @@ _HOMES = {
     "Rule": "_core.rules",
     "SeamKind": "_core.seam",
     "StreamInterrupted": "errors",
+    "Target": "_doors.targets",
     "Usage": "_core.usage",
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",

@@ -24,7 +24,7 @@ _FAMILY_FIRST = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:[-.](\d{1,
 _VERSION_FIRST = re.compile(r"claude-(?:instant-)?v?([1-3])(?![\d])")
 
 # The date has eight digits; the versions of Bedrock are like -v1:0.
-_NAME = re.compile(r"claude(?:-(?!\d{8}|latest|v\d+:)[a-z0-9.]+)+")
+_NAME = re.compile(r"claude(?:-(?!\d{8}|latest|v\d+(?::|$))[a-z0-9.]+)+")
 
 
 def takes_prefill(model: str) -> bool:

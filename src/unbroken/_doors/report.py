@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from anthropic.types import Message
     from anthropic.types.beta import BetaMessage
@@ -41,6 +41,7 @@ class RecoveryReport:
         failure: The failure that the caller gets, if the call was given up: what broke the answer,
             if some of it was delivered.
         last_failure: The failure that ended the recovery.
+        skipped_targets: The fallbacks that could not take the request, and why, in a few words.
     """
 
     attempts: tuple[Attempt, ...]
@@ -50,6 +51,7 @@ class RecoveryReport:
     explanation: str | None = None
     failure: Failure | None = None
     last_failure: Failure | None = None
+    skipped_targets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recovered(self) -> bool:
@@ -78,6 +80,7 @@ class Reporter:
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+            skipped_targets=call.route.skipped(),
         )
         if call.reason is None:
             return made

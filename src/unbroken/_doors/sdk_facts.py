@@ -101,6 +101,12 @@ def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
     return client.with_options(**options)
 
 
+def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:
+    """A context manager of a client's response to a message request, whose body is not read."""
+    messages = client.beta.messages if beta else client.messages
+    return messages.with_streaming_response.create(**arguments)
+
+
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
     """The SDK's own error for a response; None if the client is unknown."""
     if client is None:

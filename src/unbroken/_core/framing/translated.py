@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from unbroken._core.framing.frames import Event, Framing, PlainDelta
 
@@ -25,15 +25,14 @@ class Translated:
     def __init__(self, source: Framing, target: Framing) -> None:
         self._source = source
         self._target = target
-
-    @property
-    def pending(self) -> bool:
-        """Whether part of a frame waits for the rest."""
-        return self._source.pending
+        self.pending = False
+        """Whether a frame has begun, and not ended."""
 
     def split(self, data: bytes) -> Iterator[bytes]:
         """The frames that are complete with these bytes."""
-        for frame in self._source.split(data):
+        frames = self._source.split(data)
+        self.pending = self._source.pending
+        for frame in frames:
             event = self._source.decode(frame)
             if event is not None:
                 yield self._target.encode(event.name, event.data)
@@ -42,7 +41,7 @@ class Translated:
         """The event in a frame of the target; None if there is none."""
         return self._target.decode(frame)
 
-    def encode(self, name: str, data: dict[str, object]) -> bytes:
+    def encode(self, name: str, data: Mapping[str, Any]) -> bytes:
         """A frame of the target."""
         return self._target.encode(name, data)
 

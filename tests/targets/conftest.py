@@ -1,0 +1,1 @@
+from tests.doors.conftest import clock as clock
