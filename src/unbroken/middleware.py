@@ -8,6 +8,7 @@ import anthropic
 
 from unbroken._core.actions import GiveUp
 from unbroken._doors import sdk_clients, sdk_facts
+from unbroken._doors.plain import as_plain, is_made_as_stream, streamed
 from unbroken._doors.report import EXTENSION
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
-    from unbroken._doors.call import HttpCall
+    from unbroken._doors.call import Ask, HttpCall
     from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
@@ -103,8 +104,19 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        state = self._state
-        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        ask = ask_of(request, call_next)
+        if not is_made_as_stream(ask, self._state.current_policy()):
+            return self._answer(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, ask.body, is_async=False)
+        response = self._answer(ask, streaming, call_next)
+        if response.http_response.is_success:
+            for _ in response.parse():
+                pass
+        return as_plain(request, sdk_facts.client_of(call_next), response, is_async=False)
+
+    def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
         call = state.begin(ask, state.clock.now(), client)
         door = SdkDoor(call, request, call_next, state.clock, state.fallbacks)
         driver = state.driver(call, door, request.method)
@@ -115,8 +127,19 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        state = self._state
-        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        ask = ask_of(request, call_next)
+        if not is_made_as_stream(ask, self._state.current_policy()):
+            return await self._answer_async(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, ask.body, is_async=True)
+        response = await self._answer_async(ask, streaming, call_next)
+        if response.http_response.is_success:
+            async for _ in await response.parse():
+                pass
+        return as_plain(request, sdk_facts.client_of(call_next), response, is_async=True)
+
+    async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
         call = state.begin(ask, state.async_clock.now(), client)
         door = AsyncSdkDoor(call, request, call_next, state.async_clock, state.fallbacks)
         driver = state.async_driver(call, door, request.method)

@@ -136,9 +136,7 @@ def test_the_same_model_comes_before_another_one(first, second) -> None:
 
 def test_a_short_wait_is_waited_for(first, second) -> None:
     first.script(faults.status(429))
-    client = unbroken.wrap(
-        client_of(first), AT_ONCE, fallbacks=[Target(client=client_of(second))]
-    )
+    client = unbroken.wrap(client_of(first), AT_ONCE, fallbacks=[Target(client=client_of(second))])
     _, report = read(client)
     assert len(report.attempts) == 2
     assert second.requests == []

@@ -90,7 +90,9 @@ Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
 
 def is_retry(action: Action) -> bool:
     """Whether an action leads to another attempt, after one that failed."""
-    return isinstance(action, Sleep | AskBudget) or (isinstance(action, Send) and action.number > 1)
+    if isinstance(action, Send):
+        return action.number > 1 and not action.plan.extends
+    return isinstance(action, Sleep | AskBudget)
 
 
 ASK_BUDGET = AskBudget()

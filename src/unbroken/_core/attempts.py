@@ -23,6 +23,8 @@ class AttemptKind(StrEnum):
     """The caller's request again."""
     CONTINUATION = "continuation"
     """The rest of an answer that was delivered in part."""
+    EXTENSION = "extension"
+    """More of an answer that ended with `max_tokens` or `pause_turn`."""
 
 
 class Outcome(StrEnum):

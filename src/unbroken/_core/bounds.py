@@ -35,6 +35,7 @@ class Reason(StrEnum):
     DEADLINE = "deadline"
     MAX_RETRY_AFTER = "max_retry_after"
     BUDGET = "budget"
+    MAX_EXTRA_TOKENS = "max_extra_tokens"
     CONTINUATION_OFF = "continuation_off"
     JSON_OUTPUT = "json_output"
     THREAD = "thread"
@@ -55,6 +56,7 @@ REASONS = {
     Reason.DEADLINE: "Policy.deadline has passed, or would before the next attempt",
     Reason.MAX_RETRY_AFTER: "the service asked to wait longer than Policy.max_retry_after",
     Reason.BUDGET: "the RetryBudget is used up",
+    Reason.MAX_EXTRA_TOKENS: "the next attempt would cost more than Policy.max_extra_tokens allows",
     Reason.CONTINUATION_OFF: "text was delivered already, and Continuation(mode='off') is set",
     Reason.JSON_OUTPUT: (
         "half a JSON document cannot be continued; ask again, or set Continuation(mode='restart')"

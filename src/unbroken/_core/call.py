@@ -13,6 +13,7 @@ from unbroken._core.events import (
     AttemptStarted,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     RecoveryEvent,
     Waiting,
@@ -124,6 +125,16 @@ class Call:
         """The current attempt, or the last one."""
         return self.attempts[-1]
 
+    @property
+    def extra_tokens(self) -> int:
+        """Tokens that recovery cost: those of all attempts but the first that was billed."""
+        billed = [one for one in self.attempts if one.usage is not None]
+        return sum(
+            one.usage.total()
+            for one in billed[1:]
+            if one.usage is not None and one.kind is not AttemptKind.EXTENSION
+        )
+
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
@@ -232,6 +243,15 @@ class Call:
         if self.policy.budget is not None:
             self.policy.budget.succeeded(now)
         self._complete(happened, now)
+
+    def extended(self, now: float) -> None:
+        """The attempt is complete, and more of its answer is asked for."""
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        if self.policy.budget is not None:
+            self.policy.budget.succeeded(now)
+        self.wait = 0.0
+        self.phase = after(self.phase, Input.EXTENDED)
+        self.emit(Extended)
 
     def waited(self) -> None:
         """The wait is over."""

@@ -74,6 +74,8 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "continuation": str,
     "thinking": str,
     "json": str,
+    "plain_calls": str,
+    "max_extra_tokens": _count_or_none,
     "time_scale": _number,
 }
 

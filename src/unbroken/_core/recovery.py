@@ -11,6 +11,7 @@ from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.delivered import Delivered
 from unbroken._core.events import RecoveryEvent, Resumed
+from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
@@ -25,6 +26,7 @@ from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
 from unbroken._core.turns import Request
+from unbroken._core.usage import CHARS_PER_TOKEN
 from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ class Recovery:
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
+        self._extensions = 0  # requests for more of an answer that the model ended
+        self._paused_at: int | None = None  # the growth of the message when the API paused it
+        self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
         self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
@@ -100,8 +105,7 @@ class Recovery:
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
-        again = self._plan.mode is PlanMode.AGAIN
-        self.call.begin(AttemptKind.RETRY if again else AttemptKind.CONTINUATION, now)
+        self.call.begin(_kind_of(self._plan), now)
 
     def opened(
         self,
@@ -298,6 +302,8 @@ class Recovery:
         reformulate: bool = False,
     ) -> None:
         """Plan the next request, if there is one to make and the bounds allow it."""
+        if isinstance(plan, Plan) and self._costs_too_much(plan):
+            plan = Reason.MAX_EXTRA_TOKENS
         refusal = plan if isinstance(plan, Reason) else None
         before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
@@ -305,6 +311,14 @@ class Recovery:
             plan = self._plan_again()
         if isinstance(plan, Plan):
             self._plan = plan
+
+    def _costs_too_much(self, plan: Plan) -> bool:
+        """Whether the input of a request is likely to cost more than the policy allows."""
+        most, asked = self.call.policy.max_extra_tokens, self._ledger.input_of_first
+        if most is None or not asked:
+            return False
+        sent = plan.prompt_tokens + plan.sent // CHARS_PER_TOKEN
+        return self.call.extra_tokens + asked + sent > most
 
     @property
     def _target_model(self) -> str | None:
@@ -334,6 +348,8 @@ class Recovery:
     def _next_plan(self) -> Plan | Reason | EndTurn:
         assert self.message is not None
         blocks = self.message.blocks
+        if self.message.growth == self._paused_at:
+            return resume_pause(self._request_body(), Delivered(blocks, self.message.open))
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
@@ -345,6 +361,7 @@ class Recovery:
                 takes_prefill=self._prefill.taken_by(self._target_model or ""),
                 trim_word=self._may_trim_word,
                 replies=self._replies,
+                paid=self._paid_chars,
             )
         )
 
@@ -393,7 +410,28 @@ class Recovery:
         out = reading.take(event)
         if event.name == "message_start":
             self._bill_cut_attempt()
-        return out + self._finish(reading, now) if reading.stopped else out
+        return out + self._answer_ended(reading, now) if reading.stopped else out
+
+    def _answer_ended(self, reading: Reading, now: float) -> bytes:
+        """The model ended its answer: ask for more of it, or deliver its end."""
+        assert self.message is not None
+        delivered = Delivered(self.message.blocks, self.message.open)
+        if (
+            self._extensions >= self.call.policy.resuming.extend
+            or self.call.bounds.attempts >= self.call.policy.max_attempts
+            or not can_extend(reading.stop_reason, reading.last_block, delivered, self._body)
+        ):
+            return self._finish(reading, now)
+        self._paid_chars = sum(len(block.text()) for block in delivered.last_texts())
+        self._paused_at = self.message.growth if reading.stop_reason == "pause_turn" else None
+        plan = self._next_plan()
+        if not isinstance(plan, Plan) or plan.mode is PlanMode.AGAIN:
+            return self._finish(reading, now)
+        self._extensions += 1
+        self._record_attempt(now)
+        self.call.extended(now)
+        self._plan = dataclasses.replace(plan, extends=True)
+        return b""
 
     def _finish(self, reading: Reading, now: float) -> bytes:
         """The model ended the message: deliver its end."""
@@ -408,7 +446,7 @@ class Recovery:
         reading = self._reading
         assert reading is not None
         if reading.ended:
-            return self._finish(reading, now)
+            return self._answer_ended(reading, now)
         self._record_attempt(now)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
@@ -505,6 +543,12 @@ class Recovery:
 
 
 _OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
+
+
+def _kind_of(plan: Plan) -> AttemptKind:
+    if plan.extends:
+        return AttemptKind.EXTENSION
+    return AttemptKind.RETRY if plan.mode is PlanMode.AGAIN else AttemptKind.CONTINUATION
 
 
 def _model(body: Any) -> str | None:

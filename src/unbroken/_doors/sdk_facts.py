@@ -12,8 +12,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
-from anthropic.types import Message
-from anthropic.types.beta import BetaMessage
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +73,20 @@ def next_request(
     attempt.options.json_data = body
     attempt.retries_taken = request.retries_taken + number - 1
     return attempt
+
+
+def streamed_request(
+    request: anthropic.APIRequest, body: Any, *, is_async: bool
+) -> anthropic.APIRequest:
+    """The request of a plain call, made as a stream."""
+    made = copy.copy(request)
+    made.options = copy.copy(request.options)
+    made.options.json_data, made.options.extra_json = body, None
+    made.stream = True
+    event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
+    stream: Any = anthropic.AsyncStream if is_async else anthropic.Stream
+    made.stream_cls = stream[event]
+    return made
 
 
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:

@@ -76,6 +76,10 @@ class ClientState:
         self._on_event = on_event
         self._awaits_events = is_coroutine_function(on_event)
 
+    def current_policy(self) -> Policy:
+        """The policy of a call that begins now."""
+        return current_policy(self.policy)
+
     def check_for_threads(self) -> None:
         """Check that `on_event` can be called in a thread.
 
@@ -98,7 +102,7 @@ class ClientState:
         """
         return HttpCall.begin(
             ask,
-            current_policy(self.policy),
+            self.current_policy(),
             self._prefill,
             now,
             self.fallbacks.candidates(ask, client),
