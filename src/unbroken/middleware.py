@@ -104,16 +104,16 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        ask = ask_of(request, call_next)
-        if not is_made_as_stream(ask, self._state.current_policy()):
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
             return self._answer(ask, request, call_next)
         ask = streamed(ask)
-        streaming = sdk_facts.streamed_request(request, ask.body, is_async=False)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
         response = self._answer(ask, streaming, call_next)
         if response.http_response.is_success:
             for _ in response.parse():
                 pass
-        return as_plain(request, sdk_facts.client_of(call_next), response, is_async=False)
+        return as_plain(request, client, response)
 
     def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
         state, client = self._state, sdk_facts.client_of(call_next)
@@ -127,16 +127,16 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        ask = ask_of(request, call_next)
-        if not is_made_as_stream(ask, self._state.current_policy()):
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
             return await self._answer_async(ask, request, call_next)
         ask = streamed(ask)
-        streaming = sdk_facts.streamed_request(request, ask.body, is_async=True)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
         response = await self._answer_async(ask, streaming, call_next)
         if response.http_response.is_success:
             async for _ in await response.parse():
                 pass
-        return as_plain(request, sdk_facts.client_of(call_next), response, is_async=True)
+        return as_plain(request, client, response)
 
     async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
         state, client = self._state, sdk_facts.client_of(call_next)

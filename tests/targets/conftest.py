@@ -1,1 +1,5 @@
-from tests.doors.conftest import clock as clock
+"""The clock of the tests of the SDK."""
+
+from tests.doors.conftest import clock
+
+__all__ = ["clock"]

@@ -247,4 +247,4 @@ def test_a_client_for_tasks_is_no_fallback_of_one_for_threads(first, second) -> 
     with pytest.raises(ValueError, match="must be a sync client"):
         unbroken.wrap(client_of(first), fallbacks=[target])
     with pytest.raises(ValueError, match="Target objects"):
-        unbroken.wrap(client_of(first), fallbacks=["claude-haiku-4-5"])
+        unbroken.wrap(client_of(first), fallbacks=["claude-haiku-4-5"])  # type: ignore[list-item]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import anthropic
 import httpx
 import pytest
 from tests.samples import HEADERS, NEWEST, PREFILLS, STORY
@@ -77,8 +78,5 @@ def test_the_model_in_a_path_is_changed(path) -> None:
 
 
 def test_a_client_is_nothing_for_a_transport() -> None:
-    import anthropic
-
-    with anthropic.Anthropic(api_key="test") as other:
-        with pytest.raises(ValueError, match="one host"):
-            RecoveryTransport(httpx.HTTPTransport(), fallbacks=[Target(client=other)])
+    with anthropic.Anthropic(api_key="test") as other, pytest.raises(ValueError, match="one host"):
+        RecoveryTransport(httpx.HTTPTransport(), fallbacks=[Target(client=other)])

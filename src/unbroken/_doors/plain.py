@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.framing.frames import to_json
 from unbroken._doors import http as http_facts
-from unbroken._doors import sdk_facts
+from unbroken._doors import sdk_clients, sdk_facts
 from unbroken._doors.report import EXTENSION
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ __all__ = ["as_plain", "is_made_as_stream", "streamed"]
 _OF_STREAMS = ("content-type", "content-encoding", "content-length", "transfer-encoding")
 
 
-def is_made_as_stream(ask: Ask, policy: Policy) -> bool:
+def is_made_as_stream(ask: Ask, client: Any, policy: Policy) -> bool:
     """Whether a call is made as a stream, though its caller did not ask for one."""
-    if policy.plain_calls != "streamed" or ask.streams or not ask.is_message:
+    if policy.plain_calls != "streamed" or client is None or ask.streams or not ask.is_message:
         return False
     return isinstance(ask.body, dict) and "messages" in ask.body and not ask.is_signed
 
@@ -36,14 +36,13 @@ def streamed(ask: Ask) -> Ask:
     return dataclasses.replace(ask, streams=True, body={**ask.body, "stream": True})
 
 
-def as_plain(request: anthropic.APIRequest, client: Any, response: Any, *, is_async: bool) -> Any:
+def as_plain(request: anthropic.APIRequest, client: Any, response: Any) -> Any:
     """The response of a plain call, of a stream that was read to its end.
 
     Args:
         request: The caller's request.
         client: The caller's client.
         response: The response of the SDK whose stream was read.
-        is_async: Whether the client is for tasks.
     """
     http = response.http_response
     if not http.is_success:
@@ -56,4 +55,4 @@ def as_plain(request: anthropic.APIRequest, client: Any, response: Any, *, is_as
         request=http.request,
         extensions=http.extensions,
     )
-    return sdk_facts.api_response(request, client, whole, is_async=is_async)
+    return sdk_facts.api_response(request, client, whole, is_async=sdk_clients.is_async(client))

@@ -15,6 +15,8 @@ import anthropic
 from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 
+from unbroken._doors import sdk_clients
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -75,16 +77,14 @@ def next_request(
     return attempt
 
 
-def streamed_request(
-    request: anthropic.APIRequest, body: Any, *, is_async: bool
-) -> anthropic.APIRequest:
+def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
     """The request of a plain call, made as a stream."""
     made = copy.copy(request)
     made.options = copy.copy(request.options)
     made.options.json_data, made.options.extra_json = body, None
     made.stream = True
     event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
-    stream: Any = anthropic.AsyncStream if is_async else anthropic.Stream
+    stream: Any = anthropic.AsyncStream if sdk_clients.is_async(client) else anthropic.Stream
     made.stream_cls = stream[event]
     return made
 
