@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "_telemetry": {"_core"},
     "_doors": {"_core", "_drive", "_telemetry"},
     "errors": {"_doors"},
+    "fleet": {"_core"},
     "telemetry": {"_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
@@ -44,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "_drive",
         "_install",
         "errors",
+        "fleet",
         "middleware",
         "telemetry",
         "testing",
@@ -75,6 +77,7 @@ LIBRARIES = {
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
     "pytest": {"testing.pytest_plugin"},
+    "redis": {"fleet"},
     "tenacity": {"_core.backoff", "_core.rules"},
 }
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
 
 __all__ = ["RecoveryMiddleware", "wrap"]
@@ -61,6 +62,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -76,6 +78,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
         fallbacks: Sequence[Target] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self._state = ClientState(
             policy,
@@ -84,6 +87,7 @@ class RecoveryMiddleware(anthropic.Middleware):
             on_event=on_event,
             clock=clock,
             fallbacks=Fallbacks(fallbacks, _bare),
+            fleet=fleet,
         )
 
     @property
@@ -174,6 +178,7 @@ def wrap(
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
     fallbacks: Sequence[Target] = (),
+    fleet: Fleet | None = None,
 ) -> ClientT:
     """Return a client that retries its calls and resumes its streams.
 
@@ -191,6 +196,7 @@ def wrap(
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
@@ -208,6 +214,7 @@ def wrap(
         on_event=on_event,
         clock=clock,
         fallbacks=fallbacks,
+        fleet=fleet,
     )
     recovery.check_for(client)
     return cast("ClientT", sdk_facts.copy_with(client, [*_others(client), recovery]))

@@ -57,6 +57,7 @@ def ask_of(request: Any) -> Ask | None:
         streams=bool(path["streams"] or body.get("stream")),
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
+        host=str(request.url.netloc, "ascii"),
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
     )
 

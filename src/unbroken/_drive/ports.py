@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.framing.frames import Framing
 
@@ -20,6 +21,7 @@ __all__ = [
     "AsyncUpstream",
     "Budget",
     "Door",
+    "Fleet",
     "Observer",
     "Upstream",
 ]
@@ -137,6 +139,18 @@ class Budget(Protocol):
 
     def take(self, now: float) -> bool:
         """Take one retry; False if none is left. `now` is in monotonic seconds."""
+
+
+class Fleet(Protocol):
+    """What the processes of a fleet share.
+
+    Attributes:
+        budget: The retries that they share.
+        cooldowns: The targets that cool down for all of them.
+    """
+
+    budget: Budget
+    cooldowns: Cooldowns
 
 
 class AsyncBudget(Protocol):
