@@ -145,7 +145,8 @@ class _SdkDoor(HttpDoor):
     def _interrupted(self, lost: LostCall, cause: BaseException | None) -> StreamInterrupted:
         report = self._reporter.report()
         message = explain(lost, report)
-        interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
+        method = self._request.method.upper()
+        interrupted = StreamInterrupted(message, report=report, method=method, url=self.url)
         interrupted.__cause__ = cause
         return interrupted
 
