@@ -102,7 +102,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
@@ -113,7 +117,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
 
 def _returned(

@@ -48,7 +48,9 @@ def test_the_error_pickles_and_copies_without_the_request(interrupted):
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_error_names_the_method_of_the_request(serve, connect, method):
-    client = connect(serve(faults=[faults.reset_before()] * 9), AT_ONCE)
+    server = serve()
+    client = connect(server, AT_ONCE)
+    server.close()
     ask = client.models.list if method == "GET" else lambda: client.messages.create(**request())
     with pytest.raises(unbroken.StreamInterrupted) as raised:
         ask()

@@ -233,8 +233,8 @@ def test_the_wrapped_client_validates_responses_as_the_given_one(serve, strict):
         base_url=server.url, api_key="test", http_client=http, _strict_response_validation=strict
     ) as client:
         for one in (client, unbroken.wrap(client, unbroken.Policy(time_scale=0))):
-            raises = pytest.raises(anthropic.APIResponseValidationError) if strict else nullcontext()
-            with raises:
+            error = anthropic.APIResponseValidationError
+            with pytest.raises(error) if strict else nullcontext():
                 one.messages.create(**request())
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Send",
     "Sleep",
+    "is_end",
     "is_retry",
 ]
 
@@ -89,6 +90,11 @@ Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
 def is_retry(action: Action) -> bool:
     """Whether an action leads to another attempt, after one that failed."""
     return isinstance(action, Sleep | AskBudget) or (isinstance(action, Send) and action.number > 1)
+
+
+def is_end(action: Action) -> bool:
+    """Whether nothing follows an action: the call is complete, closed or lost."""
+    return isinstance(action, Finish | GiveUp)
 
 
 ASK_BUDGET = AskBudget()

@@ -171,10 +171,15 @@ class SdkDoor(_SdkDoor):
         """Send a request, and return the response that started."""
         response = self._call_next(self._next_request(request))
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        return HttpUpstream(http, answer, is_stream=self._ask.resumes)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            return HttpUpstream(http, answer, is_stream=self._ask.resumes)
+        except BaseException:
+            if http is not None:
+                http.close()
+            raise
 
 
 class AsyncSdkDoor(_SdkDoor):
@@ -186,7 +191,12 @@ class AsyncSdkDoor(_SdkDoor):
         """Send a request, and return the response that started."""
         response = await self._call_next(self._next_request(request))
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+        except BaseException:
+            if http is not None:
+                await http.aclose()
+            raise

@@ -2,7 +2,8 @@
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
 `max_retries`, `base_url`, `_make_status_error_from_response`); `_strict_response_validation`;
-`options.json_data` and `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
+`options.json_data` and `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of
+these changes.
 """
 
 from __future__ import annotations

@@ -231,12 +231,16 @@ class TransportDoor(_TransportDoor):
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = self._inner.handle_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._first = self._first or upstream
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._first = self._first or upstream
+        except BaseException:
+            http.close()
+            raise
         return upstream
 
 
@@ -249,10 +253,14 @@ class AsyncTransportDoor(_TransportDoor):
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = await self._inner.handle_async_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._first = self._first or upstream
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._first = self._first or upstream
+        except BaseException:
+            await http.aclose()
+            raise
         return upstream

@@ -34,6 +34,11 @@ class _Upstream:
         kind = self.http.headers.get("content-type", "")
         return EventStream() if kind.startswith(CONTENT_TYPE) else ServerSentEvents()
 
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
+        if self.http is not None:
+            http_facts.hang_up(self.http)
+
 
 class HttpUpstream(_Upstream):
     """A response of a sync client."""
@@ -57,9 +62,8 @@ class HttpUpstream(_Upstream):
 
     def abort(self) -> None:
         """Close the connection while another thread may be reading from it."""
-        if self.http is not None:
-            http_facts.hang_up(self.http)
-            self.http.close()
+        self.hang_up()
+        self.close()
 
 
 def _nothing() -> Iterator[bytes]:

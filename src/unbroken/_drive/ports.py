@@ -47,6 +47,9 @@ class _Response(Protocol):
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
 
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
+
 
 class Upstream(_Response, Protocol):
     """A response to a thread."""
