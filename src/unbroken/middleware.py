@@ -158,10 +158,12 @@ def wrap(
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
         policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+            All clients that are wrapped with the same policy share its retry budget.
         tracer_provider: Creates the spans; the global provider if None.
         meter_provider: Creates the metrics; the global provider if None.
-        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
-            coroutine function. Exceptions that it raises are logged and suppressed.
+        on_event: Called with each `RecoveryEvent` as it happens, in the context of the thread or
+            task that opens, reads or closes the stream; with an async client it may be a coroutine
+            function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
 
     Raises:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -65,11 +66,12 @@ def test_metrics_are_collected_while_streams_are_abandoned():
         on_event=lambda event: events.append(type(event)),
     )
     over, collected = threading.Event(), threading.Event()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(20, 2, 2)  # so that it runs inside the reader soon
 
     def collect() -> None:
         while not over.is_set():
             reader.get_metrics_data()
-            gc.collect(0)
         collected.set()
 
     threading.Thread(target=collect, daemon=True).start()
@@ -79,6 +81,7 @@ def test_metrics_are_collected_while_streams_are_abandoned():
     done.start()
     done.join(60)
     over.set()
+    gc.set_threshold(*thresholds)
     assert not done.is_alive()
     assert collected.wait(10)
     gc.collect()
@@ -121,7 +124,7 @@ def test_an_async_stream_that_nobody_reads_closes_its_connection(serve):
     async def run() -> None:
         async with anthropic.AsyncAnthropic(base_url=server.url, api_key="test") as client:
             stream = await unbroken.wrap(client).messages.create(**request(stream=True))
-            stream.cycle = stream  # type: ignore[attr-defined]
+            stream.cycle = stream
             del stream
             gc.collect()
             assert await asyncio.to_thread(server.wait_idle)
@@ -147,7 +150,7 @@ def test_the_queue_is_bounded():
     ours = Finalizers(most=2)
     with ours._working:
         for number in range(9):
-            ours.hand_over(lambda number=number: done.append(number))
+            ours.hand_over(partial(done.append, number))
     assert ours.finish()
     assert done in ([0, 1], [0, 1, 2])  # the thread may have taken the first one
 

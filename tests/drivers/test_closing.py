@@ -71,6 +71,7 @@ class Around:
     status, request_id, answer = 200, None, None
     is_stream = True
     framing = ServerSentEvents
+    opened = None
 
     def __init__(self, log: list[str], *, shares_connection: bool) -> None:
         self.log = log

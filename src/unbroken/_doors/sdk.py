@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unbroken._core.call import FailedAttempt, LostCall
     from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
@@ -165,6 +166,7 @@ class _SdkDoor(HttpDoor):
 class SdkDoor(_SdkDoor):
     """Sends the requests of one call of a sync client."""
 
+    opened: Upstream | None = None
     _is_async = False
 
     def send(self, request: Send) -> HttpUpstream:
@@ -175,16 +177,19 @@ class SdkDoor(_SdkDoor):
             if http is not None and self._is_read_whole(http):
                 answer = self._answer(http, http.read())
             self._started(request, http)
-            return HttpUpstream(http, answer, is_stream=self._ask.resumes)
+            upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes)
+            self.opened = upstream
         except BaseException:
             if http is not None:
                 http.close()
             raise
+        return upstream
 
 
 class AsyncSdkDoor(_SdkDoor):
     """Sends the requests of one call of an async client."""
 
+    opened: AsyncUpstream | None = None
     _is_async = True
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
@@ -195,8 +200,10 @@ class AsyncSdkDoor(_SdkDoor):
             if http is not None and self._is_read_whole(http):
                 answer = self._answer(http, await http.aread())
             self._started(request, http)
-            return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+            upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+            self.opened = upstream
         except BaseException:
             if http is not None:
                 await http.aclose()
             raise
+        return upstream

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken._core.resume import Plan
     from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
 
@@ -225,6 +226,7 @@ class _TransportDoor(HttpDoor):
 class TransportDoor(_TransportDoor):
     """Sends the requests of one call through a sync transport."""
 
+    opened: Upstream | None = None
     _content_class = _SyncContent
 
     def send(self, request: Send) -> HttpUpstream:
@@ -238,6 +240,7 @@ class TransportDoor(_TransportDoor):
             self._started(request, http)
             upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
             self._first = self._first or upstream
+            self.opened = upstream
         except BaseException:
             http.close()
             raise
@@ -247,6 +250,7 @@ class TransportDoor(_TransportDoor):
 class AsyncTransportDoor(_TransportDoor):
     """Sends the requests of one call through an async transport."""
 
+    opened: AsyncUpstream | None = None
     _content_class = _AsyncContent
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
@@ -260,6 +264,7 @@ class AsyncTransportDoor(_TransportDoor):
             self._started(request, http)
             upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
             self._first = self._first or upstream
+            self.opened = upstream
         except BaseException:
             await http.aclose()
             raise

@@ -36,6 +36,7 @@ class AsyncDriver:
     """
 
     _chunks: AsyncIterator[bytes]  # once a response started
+    _is_open = False
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class AsyncDriver:
 
     async def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._is_open = True
         self._process.register(self, AsyncRunner())
         try:
             while await self._prepare(self._machine.action):
@@ -127,20 +129,19 @@ class AsyncDriver:
 
     async def _abort(self) -> None:
         """Close the connection, unless the reader does it."""
-        upstream = self.upstream
+        upstream = self.upstream or self._door.opened
         if upstream is None or (self._reading and upstream.shares_connection):
             return
         try:
             await upstream.abort()
-        except BaseException:
+        except BaseException:  # `abandon()` tries again
             upstream.hang_up()
             raise
-        finally:
-            self.upstream = None
+        self.upstream = self._door.opened = None
 
     def abandon(self) -> None:
         """End a call that nobody reads any more, in another thread; a finalizer may call it."""
-        upstream = self.upstream
+        upstream = self.upstream or self._door.opened
         if upstream is not None and not upstream.is_stream:
             upstream = None  # the caller has it
         is_over = is_end(self._machine.action) and upstream is None
@@ -157,7 +158,7 @@ class AsyncDriver:
     def finish(self) -> None:
         """End a call that nobody reads any more, where nothing can be awaited."""
         self._closing = True
-        self.upstream = None
+        self.upstream = self._door.opened = None
         self._machine.close(self._clock.now())
         for event in self._machine.take_events():
             self._observer.notify_now(event)
@@ -208,7 +209,7 @@ class AsyncDriver:
 
     def _take_in(self, upstream: AsyncUpstream) -> None:
         """Report a response to the machine."""
-        self.upstream = upstream
+        self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
@@ -293,4 +294,5 @@ class AsyncDriver:
             await self._observer.notify(event)
 
     def __del__(self) -> None:
-        self.abandon()
+        if self._is_open:
+            self.abandon()

@@ -91,7 +91,14 @@ class _Failures(Protocol):
 
 
 class Door(_Failures, Protocol):
-    """Sends the requests of one call, for threads."""
+    """Sends the requests of one call, for threads.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it: a signal may interrupt
+            the return.
+    """
+
+    opened: Upstream | None
 
     def send(self, request: Send) -> Upstream:
         """Send a request.
@@ -102,7 +109,13 @@ class Door(_Failures, Protocol):
 
 
 class AsyncDoor(_Failures, Protocol):
-    """Sends the requests of one call, for tasks."""
+    """Sends the requests of one call, for tasks.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it; see `Door`.
+    """
+
+    opened: AsyncUpstream | None
 
     async def send(self, request: Send) -> AsyncUpstream:
         """Send a request.

@@ -37,6 +37,7 @@ class Driver:
     """
 
     _chunks: Iterator[bytes]  # once a response started
+    _is_open = False
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Driver:
 
     def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._is_open = True
         self._process.register(self, Runner())
         try:
             while self._prepare(self._machine.action):
@@ -130,20 +132,19 @@ class Driver:
 
     def _abort(self) -> None:
         """Close the connection, unless the reader does it."""
-        upstream = self.upstream
+        upstream = self.upstream or self._door.opened
         if upstream is None or (self._reading and upstream.shares_connection):
             return
         try:
             upstream.abort()
-        except BaseException:
+        except BaseException:  # `abandon()` tries again
             upstream.hang_up()
             raise
-        finally:
-            self.upstream = None
+        self.upstream = self._door.opened = None
 
     def abandon(self) -> None:
         """End a call that nobody reads any more, in another thread; a finalizer may call it."""
-        upstream = self.upstream
+        upstream = self.upstream or self._door.opened
         if upstream is not None and not upstream.is_stream:
             upstream = None  # the caller has it
         is_over = is_end(self._machine.action) and upstream is None
@@ -207,7 +208,7 @@ class Driver:
 
     def _take_in(self, upstream: Upstream) -> None:
         """Report a response to the machine."""
-        self.upstream = upstream
+        self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
@@ -292,4 +293,5 @@ class Driver:
             self._observer.notify(event)
 
     def __del__(self) -> None:
-        self.abandon()
+        if self._is_open:
+            self.abandon()
