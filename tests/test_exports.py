@@ -314,6 +314,16 @@ def test_every_parameter_is_described(thing):
 # What an import costs
 
 
+def test_an_import_of_the_package_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unbroken; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {name for name in done.stdout.split() if not is_in(name, sys.stdlib_module_names)} == {
+        "unbroken"
+    }
+
+
 RUN_WITHOUT_THE_SDK = """
 import sys
 

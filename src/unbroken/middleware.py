@@ -127,7 +127,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
@@ -150,7 +154,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
 
 def _returned(
@@ -189,10 +197,12 @@ def wrap(
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
         policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+            All clients that are wrapped with the same policy share its retry budget.
         tracer_provider: Creates the spans; the global provider if None.
         meter_provider: Creates the metrics; the global provider if None.
-        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
-            coroutine function. Exceptions that it raises are logged and suppressed.
+        on_event: Called with each `RecoveryEvent` as it happens, in the context of the thread or
+            task that opens, reads or closes the stream; with an async client it may be a coroutine
+            function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.

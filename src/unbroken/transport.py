@@ -155,7 +155,11 @@ class RecoveryTransport(_Recovering, _SyncBase):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -215,7 +219,11 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
     async def aclose(self) -> None:
         """Close the inner transport."""

@@ -49,6 +49,9 @@ class _Response(Protocol):
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
 
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
+
 
 class Upstream(_Response, Protocol):
     """A response to a thread."""
@@ -90,7 +93,14 @@ class _Failures(Protocol):
 
 
 class Door(_Failures, Protocol):
-    """Sends the requests of one call, for threads."""
+    """Sends the requests of one call, for threads.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it: a signal may interrupt
+            the return.
+    """
+
+    opened: Upstream | None
 
     def send(self, request: Send) -> Upstream:
         """Send a request.
@@ -101,7 +111,13 @@ class Door(_Failures, Protocol):
 
 
 class AsyncDoor(_Failures, Protocol):
-    """Sends the requests of one call, for tasks."""
+    """Sends the requests of one call, for tasks.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it; see `Door`.
+    """
+
+    opened: AsyncUpstream | None
 
     async def send(self, request: Send) -> AsyncUpstream:
         """Send a request.
