@@ -119,6 +119,11 @@ class Call:
         """The current attempt, or the last one."""
         return self.attempts[-1]
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a request was sent, and its response has not begun."""
+        return self.phase is Phase.ASKING and bool(self.attempts) and self.attempt.outcome is None
+
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
