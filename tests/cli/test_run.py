@@ -39,7 +39,7 @@ def run(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=110,
     )
 
 
