@@ -223,21 +223,23 @@ class Recovery:
         self._decide(now)
 
     def drain(self, now: float) -> bytes:
-        """The process shuts down: end what is read, and make no further attempt.
+        """The process shuts down: end the attempt under way, and make no further one.
 
-        Not while a request is sent. Return what the caller gets for that.
+        Return what the caller gets for that.
         """
         out = b""
+        is_read = self.call.phase is Phase.READING
         if not self.call.attempts:
             self.call.waited()  # the first request is no retry
-        elif self.call.phase is not Phase.READING:
-            self.call.drained(now)
-        elif self._reading is not None and self._reading.ended:
+        elif is_read and self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
-        else:
-            self._record_attempt(now)
+        elif is_read or self.call.is_sending:
+            if is_read:
+                self._record_attempt(now)
             failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
             self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        else:
+            self.call.drained(now)
         self._decide(now)
         return out
 
