@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "_doors": {"_core", "_drive", "_telemetry", "journal"},
     "journal": {"_core"},
     "errors": {"_doors"},
+    "fleet": {"_core"},
     "telemetry": {"_telemetry"},
     "middleware": {"_core", "_doors", "_drive", "journal"},
     "transport": {"_core", "_doors", "_drive", "journal"},
@@ -45,6 +46,7 @@ ROOMS: dict[str, set[str]] = {
         "_drive",
         "_install",
         "errors",
+        "fleet",
         "journal",
         "middleware",
         "telemetry",
@@ -62,6 +64,7 @@ LIBRARIES = {
         "_cli",
         "_doors.http",
         "_doors.interrupted",
+        "_doors.plain",
         "_doors.report",
         "_doors.sdk",
         "_doors.sdk_clients",
@@ -71,12 +74,12 @@ LIBRARIES = {
         "middleware",
         "transport",
     },
-    "anyio": {"_drive.clock", "_drive.limit", "journal"},
+    "anyio": {"_drive.clock", "_drive.limit", "_doors.upstream", "journal"},
     "httpx": {"transport"},
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
-    "redis": {"journal.redis"},
     "pytest": {"testing.pytest_plugin"},
+    "redis": {"fleet", "journal.redis"},
     "tenacity": {"_core.backoff", "_core.rules"},
 }
 
@@ -311,6 +314,16 @@ def test_every_parameter_is_described(thing):
 
 
 # What an import costs
+
+
+def test_an_import_of_the_package_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unbroken; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {name for name in done.stdout.split() if not is_in(name, sys.stdlib_module_names)} == {
+        "unbroken"
+    }
 
 
 RUN_WITHOUT_THE_SDK = """

@@ -13,10 +13,12 @@ from unbroken._core.events import (
     AttemptStarted,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     RecoveryEvent,
     Waiting,
 )
+from unbroken._core.route import Route
 from unbroken._core.states import Input, Phase, after
 from unbroken._core.usage import AttemptUsage
 
@@ -73,13 +75,16 @@ class Call:
         policy: The policy of the call.
         model: The model that the request names, if it names one.
         now: Monotonic seconds at which the call starts.
+        route: Chooses the targets; by default there is one.
     """
 
-    def __init__(self, policy: Policy, model: str | None, now: float) -> None:
+    def __init__(
+        self, policy: Policy, model: str | None, now: float, route: Route | None = None
+    ) -> None:
         self.policy = policy
         self.model = model
-        self.bounds = Bounds(policy, now)
-        self.phase = Phase.ASKING
+        self.route = route or Route(policy)
+        self.bounds = Bounds(policy, now, self.route)
         self.attempts: list[Attempt] = []
         self.events: list[RecoveryEvent] = []
         """What happened since `take_events()` was called last."""
@@ -89,8 +94,9 @@ class Call:
         """The last failure since then."""
         self.reason: Reason | None = None
         """Why the call was given up."""
-        self.wait = 0.0
+        self.wait = self.bounds.first_wait(now)
         """Seconds to wait before the next attempt."""
+        self.phase = Phase.WAITING if self.wait else Phase.ASKING
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
@@ -119,16 +125,42 @@ class Call:
         """The current attempt, or the last one."""
         return self.attempts[-1]
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a request was sent, and its response has not begun."""
+        return self.phase is Phase.ASKING and bool(self.attempts) and self.attempt.outcome is None
+
+    @property
+    def extra_tokens(self) -> int:
+        """Tokens that recovery cost: those of all attempts but the first that was billed."""
+        billed = [one for one in self.attempts if one.usage is not None]
+        return sum(
+            one.usage.total()
+            for one in billed[1:]
+            if one.usage is not None and one.kind is not AttemptKind.EXTENSION
+        )
+
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
         if number == 1 and kind is AttemptKind.RETRY and not self.delivered:
             kind = AttemptKind.INITIAL
-        self._begin(Attempt(number, kind, begun=now - self.begun, waited=self.wait), now)
+        target = self.route.target
+        self._begin(
+            Attempt(
+                number,
+                kind,
+                begun=now - self.begun,
+                waited=self.wait,
+                target=target.name or None,
+                model=target.model or self.model,
+            ),
+            now,
+        )
 
     def begin_replay(self, now: float) -> None:
         """What a journal holds of the answer is about to be read."""
-        self._begin(Attempt(0, AttemptKind.REPLAY, begun=now - self.begun), now)
+        self._begin(Attempt(0, AttemptKind.REPLAY, begun=now - self.begun, model=self.model), now)
 
     def _begin(self, attempt: Attempt, now: float) -> None:
         self.attempts.append(attempt)
@@ -241,6 +273,15 @@ class Call:
         self.note(outcome=Outcome.INTERRUPTED, failure=failed.failure, seconds=seconds)
         self.emit(AttemptFailed, failure=failed.failure)
 
+    def extended(self, now: float) -> None:
+        """The attempt is complete, and more of its answer is asked for."""
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        if self.policy.budget is not None:
+            self.policy.budget.succeeded(now)
+        self.wait = 0.0
+        self.phase = after(self.phase, Input.EXTENDED)
+        self.emit(Extended)
+
     def waited(self) -> None:
         """The wait is over."""
         self.phase = after(self.phase, Input.WAITED)
@@ -260,7 +301,9 @@ class Call:
 
     def _end_attempt(self, failed: FailedAttempt, now: float) -> None:
         self.outage_cause = self.outage_cause or failed
-        self.last_failure = failed
+        # A fallback that refuses the request says nothing of the outage.
+        if self.route.is_own or self.bounds.retries(failed.failure) or self.last_failure is None:
+            self.last_failure = failed
         began = self.phase is Phase.READING and self.attempt.first_event is not None
         outcome = Outcome.INTERRUPTED if began else Outcome.FAILED
         seconds = now - self._attempt_begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.actions import ASK_BUDGET, FINISH, READ, RECALL, Action, GiveUp, Send, Sleep
@@ -11,12 +12,14 @@ from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.delivered import Delivered
 from unbroken._core.events import RecoveryEvent, Replayed, Resumed
+from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
-from unbroken._core.models import refuses_prefill
+from unbroken._core.models import base_model, for_model, refuses_prefill
 from unbroken._core.replies import NO_REPLIES, Next, after_problem
 from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
+from unbroken._core.route import NOWHERE_ELSE, Route
 from unbroken._core.seam import SeamError
 from unbroken._core.states import Phase
 from unbroken._core.stream.blocks import Handling
@@ -24,14 +27,17 @@ from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
 from unbroken._core.turns import Request
+from unbroken._core.usage import CHARS_PER_TOKEN
 from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.framing.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
     from unbroken._core.seam import Seam
     from unbroken._core.stream.fast_lane import DeltaRun
 
@@ -52,6 +58,8 @@ class Recovery:
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
         recalls: Whether a journal is asked for the answer first.
+        candidates: The targets that can answer, the caller's own first.
+        cooldowns: The targets that cool down; None if failures of other calls do not count.
     """
 
     def __init__(
@@ -64,12 +72,15 @@ class Recovery:
         live: Collection[str] = (),
         progress_timeout: float | None = None,
         recalls: bool = False,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
     ) -> None:
-        self.call = Call(policy, _model(body), now)
+        self.call = Call(policy, _model(body), now, Route(policy, candidates, cooldowns))
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
         self._body = body
         self._prefill = prefill
+        self._thinking_of: str | None = None  # the model whose thinking was delivered
         self._live = live
         self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._recalls = recalls
@@ -82,11 +93,14 @@ class Recovery:
         """Nothing of the answer is known."""
         self.message: Message | None = None
         """The caller's message, once a stream was opened."""
-        self._plan = Plan(self._body)  # of the attempt under way, or of the next one
+        self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
+        self._extensions = 0  # requests for more of an answer that the model ended
+        self._paused_at: int | None = None  # the growth of the message when the API paused it
+        self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
         self._reading: Reading | None = None
@@ -122,8 +136,7 @@ class Recovery:
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
-        again = self._plan.mode is PlanMode.AGAIN
-        self.call.begin(AttemptKind.RETRY if again else AttemptKind.CONTINUATION, now)
+        self.call.begin(_kind_of(self._plan), now)
 
     def opened(
         self,
@@ -146,6 +159,8 @@ class Recovery:
         frames = framing()
         if self.message is None:
             self.message = Message(frames)
+        if not self.message.has_thinking():
+            self._thinking_of = self._target_model
         plan = self._plan
         again, is_replay = plan.mode is PlanMode.AGAIN, self.call.is_replay
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
@@ -195,9 +210,9 @@ class Recovery:
         """No answer started: there is no connection, or the response is an HTTP error."""
         self.call.note(status=failed.failure.status, request_id=failed.request_id)
         reformulate = self._refuses_prefill(failed)
-        if reformulate and self.call.model is not None:
-            self._prefill.refused_by(self.call.model)
-        plan = self._next_plan() if self._has_delivered() else Plan(self._body)
+        if reformulate and self._target_model is not None:
+            self._prefill.refused_by(self._target_model)
+        plan = self._plan_again()
         self._retry_or_give_up(failed, plan, now, reformulate=reformulate)
         self._decide(now)
 
@@ -242,26 +257,31 @@ class Recovery:
         self._decide(now)
 
     def drain(self, now: float) -> bytes:
-        """The process shuts down: end what is read, and make no further attempt.
+        """The process shuts down: end the attempt under way, and make no further one.
 
-        Not while a request is sent. Return what the caller gets for that.
+        Return what the caller gets for that.
         """
         out = b""
-        if self.call.phase is not Phase.READING:
-            self.call.drained(now)
-        elif self._reading is not None and self._reading.ended:
+        is_read = self.call.phase is Phase.READING
+        if not self.call.attempts:
+            self.call.waited()  # the first request is no retry
+        elif is_read and self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
-        else:
-            self._record_attempt(now)
+        elif is_read or self.call.is_sending:
+            if is_read:
+                self._record_attempt(now)
             failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
             self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        else:
+            self.call.drained(now)
         self._decide(now)
         return out
 
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         if self.call.phase is Phase.READING:
-            self._record_attempt(now)
+            with suppress(Exception):  # a signal may have interrupted any step before
+                self._record_attempt(now)
         self.call.close(now)
         self._decide(now)
 
@@ -305,7 +325,8 @@ class Recovery:
             case Phase.ASKING:
                 bounds = call.bounds
                 left, silence = bounds.time_left(now), bounds.longest_silence(now)
-                self.action = Send(self._plan, bounds.attempts + 1, left, silence)
+                number, target = bounds.attempts + 1, call.route.current
+                self.action = Send(self._plan, number, left, silence, target)
             case Phase.CHARGING:
                 self.action = ASK_BUDGET
             case Phase.WAITING:
@@ -326,10 +347,34 @@ class Recovery:
         reformulate: bool = False,
     ) -> None:
         """Plan the next request, if there is one to make and the bounds allow it."""
+        if isinstance(plan, Plan) and self._costs_too_much(plan):
+            plan = Reason.MAX_EXTRA_TOKENS
         refusal = plan if isinstance(plan, Reason) else None
+        before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
+        if self.call.route.current != before:
+            plan = self._plan_again()
         if isinstance(plan, Plan):
             self._plan = plan
+
+    def _costs_too_much(self, plan: Plan) -> bool:
+        """Whether the input of a request is likely to cost more than the policy allows."""
+        most, asked = self.call.policy.max_extra_tokens, self._ledger.input_of_first
+        if most is None or not asked:
+            return False
+        sent = plan.prompt_tokens + plan.sent // CHARS_PER_TOKEN
+        return self.call.extra_tokens + asked + sent > most
+
+    @property
+    def _target_model(self) -> str | None:
+        """The model that the target is asked for."""
+        return self.call.route.target.model or self.call.model
+
+    def _request_body(self) -> Any:
+        """The caller's request, as the target takes it."""
+        if self.call.route.is_own:
+            return self._body
+        return for_model(self._body, self._target_model)
 
     def _has_delivered(self) -> bool:
         return self.message is not None and bool(self.message.blocks)
@@ -341,22 +386,33 @@ class Recovery:
             and refuses_prefill(failed.failure.status, failed.message)
         )
 
+    def _plan_again(self) -> Plan | Reason | EndTurn:
+        """Plan the next request after one that brought nothing, or for another target."""
+        return self._next_plan() if self._has_delivered() else Plan(self._request_body())
+
     def _next_plan(self) -> Plan | Reason | EndTurn:
         assert self.message is not None
         blocks = self.message.blocks
+        if self.message.growth == self._paused_at:
+            return resume_pause(self._request_body(), Delivered(blocks, self.message.open))
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
         return resume(
             Situation(
-                self._body,
-                Delivered(blocks, self.message.open),
+                self._request_body(),
+                Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
                 self.call.policy.resuming,
-                takes_prefill=self._prefill.taken_by(self.call.model or ""),
+                takes_prefill=self._prefill.taken_by(self._target_model or ""),
                 trim_word=self._may_trim_word,
                 replies=self._replies,
+                paid=self._paid_chars,
             )
         )
+
+    def _thinks_alike(self) -> bool:
+        """Whether the target can read the thinking that was delivered."""
+        return base_model(self._thinking_of or "") == base_model(self._target_model or "")
 
     # Reading
 
@@ -399,7 +455,29 @@ class Recovery:
         out = reading.take(event)
         if event.name == "message_start":
             self._bill_cut_attempt()
-        return out + self._finish(reading, now) if reading.stopped else out
+        return out + self._answer_ended(reading, now) if reading.stopped else out
+
+    def _answer_ended(self, reading: Reading, now: float) -> bytes:
+        """The model ended its answer: ask for more of it, or deliver its end."""
+        assert self.message is not None
+        delivered = Delivered(self.message.blocks, self.message.open)
+        if (
+            self.call.is_replay
+            or self._extensions >= self.call.policy.resuming.extend
+            or self.call.bounds.attempts >= self.call.policy.max_attempts
+            or not can_extend(reading.stop_reason, reading.last_block, delivered, self._body)
+        ):
+            return self._finish(reading, now)
+        self._paid_chars = sum(len(block.text()) for block in delivered.last_texts())
+        self._paused_at = self.message.growth if reading.stop_reason == "pause_turn" else None
+        plan = self._next_plan()
+        if not isinstance(plan, Plan) or plan.mode is PlanMode.AGAIN:
+            return self._finish(reading, now)
+        self._extensions += 1
+        self._record_attempt(now)
+        self.call.extended(now)
+        self._plan = dataclasses.replace(plan, extends=True)
+        return b""
 
     def _finish(self, reading: Reading, now: float) -> bytes:
         """The model ended the message: deliver its end."""
@@ -415,7 +493,7 @@ class Recovery:
         reading = self._reading
         assert reading is not None
         if reading.ended:
-            return self._finish(reading, now)
+            return self._answer_ended(reading, now)
         self._record_attempt(now)
         self._tell_replayed(whole=False)
         plan = self._next_plan()
@@ -521,6 +599,12 @@ class Recovery:
 
 
 _OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
+
+
+def _kind_of(plan: Plan) -> AttemptKind:
+    if plan.extends:
+        return AttemptKind.EXTENSION
+    return AttemptKind.RETRY if plan.mode is PlanMode.AGAIN else AttemptKind.CONTINUATION
 
 
 def _model(body: Any) -> str | None:

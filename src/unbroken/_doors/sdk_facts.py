@@ -1,8 +1,9 @@
 """Every private or version-dependent fact of the `anthropic` SDK, in one place.
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
-`max_retries`, `base_url`, `_make_status_error_from_response`); `options.json_data` and
-`options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
+`max_retries`, `base_url`, `_make_status_error_from_response`); `_strict_response_validation`;
+`options.json_data` and `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of
+these changes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
-from anthropic.types import Message
-from anthropic.types.beta import BetaMessage
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
+
+from unbroken._doors import sdk_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +79,18 @@ def next_request(
     return attempt
 
 
+def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
+    """The request of a plain call, made as a stream."""
+    made = copy.copy(request)
+    made.options = copy.copy(request.options)
+    made.options.json_data, made.options.extra_json = body, None
+    made.stream = True
+    event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
+    stream: Any = anthropic.AsyncStream if sdk_clients.is_async(client) else anthropic.Stream
+    made.stream_cls = stream[event]
+    return made
+
+
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
@@ -115,7 +130,16 @@ def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
     # Before 2.6, a copy of a Bedrock client forgets its profile.
     if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
-    return client.with_options(**options)
+    copied = client.with_options(**options)
+    # Copies forget it, but for those of some platforms.
+    copied._strict_response_validation = client._strict_response_validation  # noqa: SLF001
+    return copied
+
+
+def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:
+    """A context manager of a client's response to a message request, whose body is not read."""
+    messages = client.beta.messages if beta else client.messages
+    return messages.with_streaming_response.create(**arguments)
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
