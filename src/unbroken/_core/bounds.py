@@ -59,8 +59,8 @@ REASONS = {
         "half a JSON document cannot be continued; ask again, or set Continuation(mode='restart')"
     ),
     Reason.THREAD: (
-        "the request continues a thread, whose earlier turns are not in it; "
-        "start a new thread with the whole history"
+        "the request continues a thread whose earlier turns this client did not make, or has "
+        "forgotten; start a new thread with the whole history"
     ),
     Reason.UNKNOWN_BLOCK: (
         "the answer holds a kind of content block that this version cannot send back; "

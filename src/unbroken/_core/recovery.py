@@ -9,7 +9,7 @@ from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Sen
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
-from unbroken._core.delivered import Delivered
+from unbroken._core.delivered import Delivered, sendable_turn
 from unbroken._core.events import RecoveryEvent, Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
@@ -23,6 +23,7 @@ from unbroken._core.stream.blocks import Handling
 from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
+from unbroken._core.threads import continues_thread, refuses_thread
 from unbroken._core.turns import Request
 from unbroken._core.watch import Overdue, Watch
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from unbroken._core.policy import Policy
     from unbroken._core.seam import Seam
     from unbroken._core.stream.fast_lane import DeltaRun
+    from unbroken._core.threads import ThreadTurn
 
 __all__ = ["Recovery"]
 
@@ -48,6 +50,7 @@ class Recovery:
         body: The JSON body of the caller's request.
         now: Monotonic seconds at which the call starts.
         prefill: Which models take a prefill.
+        thread: What is known of the thread that the request is a turn of, if it is one of a thread.
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
@@ -60,6 +63,7 @@ class Recovery:
         now: float,
         *,
         prefill: Prefill,
+        thread: ThreadTurn | None = None,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
     ) -> None:
@@ -68,8 +72,10 @@ class Recovery:
         """What happened since `take_events()` was called last."""
         self.message: Message | None = None
         """The caller's message, once a stream was opened."""
-        self._body = body
-        self._plan = Plan(body)  # of the attempt under way, or of the next one
+        self._thread = thread
+        self._body = body if thread is None else thread.first  # to be asked from the beginning
+        self._whole = body if thread is None else thread.whole  # to be continued, if it is known
+        self._plan = Plan(self._body)  # of the attempt under way, or of the next one
         self._prefill = prefill
         self._live = live
         self._may_trim_word = True
@@ -156,6 +162,7 @@ class Recovery:
         self.call.note(status=status, request_id=request_id)
         if message is not None:
             self.call.answered(message)
+            self._remember_answer(message)
         self.call.succeeded(now)
         self._decide(now)
 
@@ -165,8 +172,16 @@ class Recovery:
         reformulate = self._refuses_prefill(failed)
         if reformulate and self.call.model is not None:
             self._prefill.refused_by(self.call.model)
-        plan = self._next_plan() if self._has_delivered() else Plan(self._body)
-        self._retry_or_give_up(failed, plan, now, reformulate=reformulate)
+        refused = self._refuses_thread(failed)
+        if refused:
+            assert self._thread is not None
+            self._body = self._thread.anew or self._body
+        plan: Plan | Reason | EndTurn = Plan(self._body)
+        if refused and continues_thread(self._body):
+            plan = Reason.THREAD
+        elif self._has_delivered():
+            plan = self._next_plan()
+        self._retry_or_give_up(failed, plan, now, reformulate=reformulate or refused)
         self._decide(now)
 
     def receive(self, data: bytes, now: float) -> bytes:
@@ -300,6 +315,11 @@ class Recovery:
             and refuses_prefill(failed.failure.status, failed.message)
         )
 
+    def _refuses_thread(self, failed: FailedAttempt) -> bool:
+        """Whether the same request cannot be made again, as the first may have been answered."""
+        again = self.call.attempt.number > 1 and continues_thread(self._plan.body)
+        return again and refuses_thread(failed.failure.error_code)
+
     def _next_plan(self) -> Plan | Reason | EndTurn:
         assert self.message is not None
         blocks = self.message.blocks
@@ -308,12 +328,13 @@ class Recovery:
         )
         return resume(
             Situation(
-                self._body,
+                self._body if self._whole is None else self._whole,
                 Delivered(blocks, self.message.open),
                 self.call.policy.resuming,
                 takes_prefill=self._prefill.taken_by(self.call.model or ""),
                 trim_word=self._may_trim_word,
                 replies=self._replies,
+                again=self._body,
             )
         )
 
@@ -364,7 +385,7 @@ class Recovery:
         """The model ended the message: deliver its end."""
         self._record_attempt(now)
         out = reading.finish()
-        self._record_message()
+        self._record_message(is_stored=reading.stopped and self._ledger.is_first)
         self.call.succeeded(now)
         return out
 
@@ -378,7 +399,7 @@ class Recovery:
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
             out = reading.finish_as("tool_use")
-            self._record_message()
+            self._record_message(is_stored=False)
             self.call.complete_short(failed, now)
             return out
         self._retry_or_give_up(failed, plan, now)
@@ -447,10 +468,24 @@ class Recovery:
         if was_out:
             self.call.emit(Resumed, kept_chars=self._kept_chars, outage=outage)
 
-    def _record_message(self) -> None:
-        """Record the id, model, usage and stop reason of the message."""
+    def _record_message(self, *, is_stored: bool) -> None:
+        """Record the id, model, usage and stop reason of the message, and the turn of its thread.
+
+        Args:
+            is_stored: Whether the API may have this message, under its id.
+        """
         assert self.message is not None
-        self.call.answered(self.message.without_content())
+        known = self.message.without_content()
+        self.call.answered(known)
+        content = Delivered(self.message.blocks, None)
+        if self._thread is not None and content.understood():
+            self._thread.answered(known.get("id"), content.turn(), is_stored=is_stored)
+
+    def _remember_answer(self, message: dict[str, Any]) -> None:
+        """Remember the turn of a thread that a whole answer ends."""
+        content = message.get("content")
+        if self._thread is not None and isinstance(content, list):
+            self._thread.answered(message.get("id"), sendable_turn(content), is_stored=True)
 
     def _record_attempt(self, now: float) -> None:
         """Record what the attempt brought."""

@@ -27,6 +27,7 @@ __all__ = [
     "is_message_call",
     "message_of",
     "next_request",
+    "owner_of",
     "status_error",
     "timeout_of",
 ]
@@ -78,6 +79,13 @@ def next_request(
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
+
+
+def owner_of(request: anthropic.APIRequest, client: Any) -> int:
+    """Tells whose credentials a request has: the same for the same ones, and none of them."""
+    headers = headers_of(request)
+    of_client = (getattr(client, name, None) for name in ("api_key", "auth_token"))
+    return hash((*of_client, headers.get("x-api-key"), headers.get("authorization")))
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:

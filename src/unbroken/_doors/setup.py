@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
+from unbroken._core.threads import Threads
 from unbroken._doors.call import HttpCall
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._drive.aio import AsyncDriver
@@ -64,6 +65,7 @@ class ClientState:
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
         self._prefill = Prefill()
+        self._threads = Threads()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
         self._awaits_events = is_coroutine_function(on_event)
@@ -82,7 +84,8 @@ class ClientState:
 
     def begin(self, ask: Ask, now: float) -> HttpCall:
         """Start a call. `now` is in monotonic seconds."""
-        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now)
+        policy = current_policy(self.policy)
+        return HttpCall.begin(ask, policy, self._prefill, self._threads, now)
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""

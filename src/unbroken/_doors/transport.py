@@ -58,6 +58,7 @@ def ask_of(request: Any) -> Ask | None:
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
+        owner=hash((request.headers.get("x-api-key"), request.headers.get("authorization"))),
     )
 
 
