@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from unbroken._doors.report import RecoveryReport, report
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
-    from unbroken.errors import StreamInterrupted
+    from unbroken.errors import StreamInterrupted, StreamTimedOut
     from unbroken.middleware import RecoveryMiddleware, wrap
 
 __version__: str
@@ -63,6 +63,7 @@ __all__ = [
     "Rule",
     "SeamKind",
     "StreamInterrupted",
+    "StreamTimedOut",
     "Usage",
     "Waiting",
     "WorstCase",
@@ -98,6 +99,7 @@ _HOMES = {
     "Rule": "_core.rules",
     "SeamKind": "_core.seam",
     "StreamInterrupted": "errors",
+    "StreamTimedOut": "errors",
     "Usage": "_core.usage",
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",

@@ -8,7 +8,7 @@ import anthropic
 
 from unbroken._core.actions import GiveUp
 from unbroken._doors import sdk_clients, sdk_facts
-from unbroken._doors.report import EXTENSION
+from unbroken._doors.report import attach
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
 from unbroken._doors.setup import ClientState
@@ -97,7 +97,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         """Answer a call of a sync client."""
         state = self._state
         call = state.begin(ask_of(request, call_next), state.clock.now())
-        door = SdkDoor(call, request, call_next, state.clock)
+        outermost = self._is_outermost(call_next)
+        door = SdkDoor(call, request, call_next, state.clock, is_outermost=outermost)
         driver = state.driver(call, door, request.method)
         action = driver.open()
         if isinstance(action, GiveUp):
@@ -108,12 +109,16 @@ class RecoveryMiddleware(anthropic.Middleware):
         """Answer a call of an async client."""
         state = self._state
         call = state.begin(ask_of(request, call_next), state.async_clock.now())
-        door = AsyncSdkDoor(call, request, call_next, state.async_clock)
+        outermost = self._is_outermost(call_next)
+        door = AsyncSdkDoor(call, request, call_next, state.async_clock, is_outermost=outermost)
         driver = state.async_driver(call, door, request.method)
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
         return _returned(call, door, driver, AsyncBody)
+
+    def _is_outermost(self, call_next: Any) -> bool:
+        return sdk_facts.is_outermost(sdk_facts.client_of(call_next), self)
 
 
 def _returned(
@@ -123,12 +128,11 @@ def _returned(
     upstream: Any = driver.upstream
     response, door.response = door.response, None
     http = upstream.http
-    extensions = {EXTENSION: call.reporter}
     if upstream.is_stream:
-        response.http_response = spliced_response(http, body, driver, extensions)
-        response.http_response.stream.set_response(response.http_response)
-    elif http is not None:
-        http.extensions.update(extensions)
+        response.http_response = http = spliced_response(http, body, driver, {})
+        http.stream.set_response(http)
+    if http is not None:
+        attach(http, call.reporter)
     return response
 
 

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     OFF_TOPIC = "off_topic"
     DRAINED = "drained"
     TOOL_INPUT = "tool_input"
+    CALLBACK = "callback"
 
 
 REASONS = {
@@ -77,6 +78,7 @@ REASONS = {
     ),
     Reason.DRAINED: "unbroken.drain() was called",
     Reason.TOOL_INPUT: "the model wrote a tool call twice whose input is no JSON object",
+    Reason.CALLBACK: "a function of the policy raised: Continuation.prompt, or the wait of a rule",
     Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }
 
@@ -147,7 +149,11 @@ class Bounds:
         return since
 
     def failed(self, failure: Failure, cause: BaseException | None, now: float) -> float | Reason:
-        """Take in a failed attempt: seconds to wait before the next one, or why there is none."""
+        """Take in a failed attempt: seconds to wait before the next one, or why there is none.
+
+        Raises:
+            CallbackError: If the wait of the policy's rule raises.
+        """
         again = failure.kind is self._kind and not self._fruitful
         self._kind = failure.kind
         self._in_a_row = self._in_a_row + 1 if again else 1

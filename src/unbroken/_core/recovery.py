@@ -9,6 +9,7 @@ from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Sen
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
+from unbroken._core.callbacks import CallbackError
 from unbroken._core.delivered import Delivered, sendable_turn
 from unbroken._core.events import RecoveryEvent, Resumed
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
@@ -176,7 +177,7 @@ class Recovery:
         if refused:
             assert self._thread is not None
             self._body = self._thread.anew or self._body
-        plan: Plan | Reason | EndTurn = Plan(self._body)
+        plan: Plan | Reason | EndTurn | CallbackError = Plan(self._body)
         if refused and continues_thread(self._body):
             plan = Reason.THREAD
         elif self._has_delivered():
@@ -294,13 +295,13 @@ class Recovery:
     def _retry_or_give_up(
         self,
         failed: FailedAttempt,
-        plan: Plan | Reason | EndTurn,
+        plan: Plan | Reason | EndTurn | CallbackError,
         now: float,
         *,
         reformulate: bool = False,
     ) -> None:
         """Plan the next request, if there is one to make and the bounds allow it."""
-        refusal = plan if isinstance(plan, Reason) else None
+        refusal = plan if isinstance(plan, Reason | CallbackError) else None
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
         if isinstance(plan, Plan):
             self._plan = plan
@@ -320,23 +321,25 @@ class Recovery:
         again = self.call.attempt.number > 1 and continues_thread(self._plan.body)
         return again and refuses_thread(failed.failure.error_code)
 
-    def _next_plan(self) -> Plan | Reason | EndTurn:
+    def _next_plan(self) -> Plan | Reason | EndTurn | CallbackError:
         assert self.message is not None
         blocks = self.message.blocks
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
-        return resume(
-            Situation(
-                self._body if self._whole is None else self._whole,
-                Delivered(blocks, self.message.open),
-                self.call.policy.resuming,
-                takes_prefill=self._prefill.taken_by(self.call.model or ""),
-                trim_word=self._may_trim_word,
-                replies=self._replies,
-                again=self._body,
-            )
+        now = Situation(
+            self._body if self._whole is None else self._whole,
+            Delivered(blocks, self.message.open),
+            self.call.policy.resuming,
+            takes_prefill=self._prefill.taken_by(self.call.model or ""),
+            trim_word=self._may_trim_word,
+            replies=self._replies,
+            again=self._body,
         )
+        try:
+            return resume(now)
+        except CallbackError as error:
+            return error
 
     # Reading
 
