@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.models import THINKING
 from unbroken._core.recovery import Recovery
+from unbroken._core.route import NOWHERE_ELSE
 from unbroken._doors import sdk_facts
 from unbroken._doors.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
     from unbroken._core.threads import Threads
 
 __all__ = ["Ask", "HttpCall", "ReadTimeout"]
@@ -82,7 +86,14 @@ class HttpCall:
 
     @classmethod
     def begin(
-        cls, ask: Ask, policy: Policy, prefill: Prefill, threads: Threads, now: float
+        cls,
+        ask: Ask,
+        policy: Policy,
+        prefill: Prefill,
+        threads: Threads,
+        now: float,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
     ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
         remembers = ask.is_message and not ask.is_signed
@@ -98,6 +109,8 @@ class HttpCall:
             thread=thread,
             live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            candidates=candidates,
+            cooldowns=cooldowns,
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
         return cls(ask, policy, machine, reporter)
@@ -113,7 +126,7 @@ def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
 
 def _live_blocks(policy: Policy, ask: Ask, body: Mapping[str, Any]) -> set[str]:
     """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
-    live = {"thinking", "redacted_thinking"} if policy.thinking == "live" else set()
+    live = set(THINKING) if policy.thinking == "live" else set()
     if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
         return live | {"tool_use"}
     tools = (tool for tool in body.get("tools") or () if isinstance(tool, dict))
