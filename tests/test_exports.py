@@ -70,6 +70,7 @@ LIBRARIES = {
         "transport",
     },
     "anyio": {"_drive.clock", "_drive.limit", "testing.chaos"},
+    "certifi": {"_cli.doctor.network"},
     "httpx": {"testing.chaos", "transport"},
     "httpx2": {"_doors.responses", "testing.chaos", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},

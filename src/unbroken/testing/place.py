@@ -99,5 +99,7 @@ def in_bytes(fault: Fault | None, length: int) -> Fault | None:
     """
     if not isinstance(fault, Break | Stall) or fault.at.unit == "bytes":
         return fault
-    silent = {"pings": False} if isinstance(fault, Stall) else {}
-    return replace(fault, at=Place("bytes", length // 2), **silent)
+    half = Place("bytes", length // 2)
+    if isinstance(fault, Stall):
+        return replace(fault, at=half, pings=False)
+    return replace(fault, at=half)
