@@ -12,7 +12,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anthropic
 import pytest
+from tests.doors.platforms import ACCESS_KEY, SECRET_KEY, Platform
 from tests.gateways.loopback import Loopback
 from tests.gateways.proxy import Proxy
 from tests.gateways.reverse_proxy import ReverseProxy
@@ -360,7 +362,7 @@ def test_a_reverse_proxy_that_passes_everything_on(examine, api):
 
 @pytest.mark.parametrize("compresses", [False, True])
 def test_a_stream_that_is_buffered(examine, api, compresses):
-    api.script(None, None, faults.slow(0.003))
+    api.script(None, None, faults.slow(0.005))
     with ReverseProxy(api, buffers=True, compresses=compresses) as between:
         found = examine(between.url)["stream"]
     assert found["status"] == "failed"
@@ -472,3 +474,70 @@ def test_a_connection_that_is_never_answered(monkeypatch, examine):
         for one in waiting:
             one.close()
     assert "does not answer: a firewall drops the packets" in found["tells"]
+
+
+# Bedrock and Vertex
+
+
+def test_bedrock(examine, monkeypatch):
+    pytest.importorskip("boto3")
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with Platform("bedrock", LINES) as server:
+        found = examine(server.url, "--platform", "bedrock")
+    assert {one["status"] for name, one in found.items() if name != "silence"} == {"ok"}
+    assert [seen.model for seen in server.seen] == [
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    ] * 3
+    assert found["stream"]["measured"]["events"] > 40
+
+
+def test_bedrock_without_credentials(examine, monkeypatch, tmp_path):
+    pytest.importorskip("boto3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")  # the SDK keeps the session of each region
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with Platform("bedrock", LINES) as server:
+        found = examine(server.url, "--platform", "bedrock")["http"]
+    assert found["status"] == "failed"
+    assert "the request could not be made" in found["tells"]
+    assert "aws sts get-caller-identity" in found["next"]
+
+
+def test_vertex_without_its_variables_is_a_sentence(capsys, monkeypatch):
+    for name in ("CLOUD_ML_REGION", "ANTHROPIC_VERTEX_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.main(["doctor", "--platform", "vertex"]) == 2
+    assert "set CLOUD_ML_REGION and ANTHROPIC_VERTEX_PROJECT_ID" in capsys.readouterr().err
+
+
+def test_vertex(examine, monkeypatch):
+    pytest.importorskip("google.auth")
+    monkeypatch.setenv("CLOUD_ML_REGION", "us-east5")
+    monkeypatch.setenv("ANTHROPIC_VERTEX_PROJECT_ID", "my-project")
+    init = anthropic.AnthropicVertex.__init__
+
+    def with_token(self: Any, **options: Any) -> None:
+        init(self, access_token="SECRET-token", **options)
+
+    monkeypatch.setattr(anthropic.AnthropicVertex, "__init__", with_token)
+    with Platform("vertex", LINES) as server:
+        found = examine(f"{server.url}/v1", "--platform", "vertex")
+    assert {one["status"] for name, one in found.items() if name != "silence"} == {"ok"}
+    assert {seen.model for seen in server.seen} == {"claude-haiku-4-5@20251001"}
+
+
+def test_a_platform_whose_extra_is_missing_is_a_sentence(capsys, monkeypatch):
+    def missing(**_options: Any) -> None:
+        raise ImportError("no boto3")
+
+    monkeypatch.setattr(anthropic, "AnthropicBedrock", missing)
+    assert cli.main(["doctor", "--platform", "bedrock"]) == 2
+    assert "pip install 'anthropic[bedrock]'" in capsys.readouterr().err

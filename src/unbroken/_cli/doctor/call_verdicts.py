@@ -25,10 +25,10 @@ __all__ = [
 _NETWORK = ("APIConnectionError", "APITimeoutError", "TransportError")
 _SPEND_CODE = re.compile(r"spend_limit|billing")
 
-_BUFFERED_RATE = 1000
+_IMPOSSIBLE_RATE = 1000
 """Tokens a second that no model writes: they were held, and came at once."""
-_BUFFERED_WAIT = 0.1
-"""Seconds before the first event below which nothing can be told of buffering."""
+_FAST_RATE = 400
+"""Tokens a second of a fast model: before that, it cannot have written them."""
 
 
 # The first request is a bad one on purpose, which costs nothing: three boundaries are told by it.
@@ -172,7 +172,8 @@ def judge_stream(found: Streamed) -> Finding:
 
 def _is_buffered(first: float, last: float, tokens: int) -> bool:
     spread = last - first
-    return first >= _BUFFERED_WAIT and 4 * spread < first and tokens > _BUFFERED_RATE * spread
+    came_at_once = tokens > _IMPOSSIBLE_RATE * spread and first > 4 * spread
+    return came_at_once and tokens <= _FAST_RATE * first
 
 
 def judge_silence(found: Reply, wanted: float) -> Finding:
