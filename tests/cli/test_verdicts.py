@@ -33,7 +33,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         (LATE, 200, Status.OK),  # a model that thinks first
         (AT_ONCE, 200, Status.FAILED),
         (tuple(at - 2.4 for at in AT_ONCE), 200, Status.OK),  # too soon for a model: a replay
-        ((0.5,), 1, Status.OK),
+        ((0.5, 0.501), 9, Status.OK),  # too short to tell
     ],
 )
 def test_a_stream_is_buffered_if_no_model_comes_like_that(arrivals, tokens, status):

@@ -55,8 +55,7 @@ class ReverseProxy(Loopback):
 
     @property
     def url(self) -> str:
-        host, port = self.server_address
-        return f"{'http' if self.tls is None else 'https'}://{host!s}:{port}"
+        return super().url if self.tls is None else super().url.replace("http", "https", 1)
 
 
 class _Forwarded(socketserver.BaseRequestHandler):

@@ -126,7 +126,7 @@ def test_a_fault_is_the_one_that_a_server_has(caller, fault):
     [entry] = transport.log
     assert (entry.number, entry.fault) == (1, fault)
     assert entry.happened is (fault != ALL["beyond"])
-    sent = not isinstance(fault, chaos.Status | chaos.Html | chaos.NoResponse | chaos.Hang)
+    sent = not isinstance(fault, faults.Status | faults.Html | faults.NoResponse | faults.Hang)
     assert (len(server.requests) == 1) is sent
     assert entry.request_id == (server.requests[0].id if sent else None)
 
@@ -223,7 +223,7 @@ def test_all_that_it_did_is_told(server, caplog):
 def test_who_closes_a_response_that_is_silent_is_not_kept_waiting(server):
     client = httpx.Client(transport=ChaosTransport(httpx.HTTPTransport(verify=False), share=0))
     client._transport.script(faults.stall(after_chars=5))  # type: ignore[attr-defined]
-    errors = []
+    errors: list[Exception] = []
     with (
         client,
         client.stream(
@@ -242,7 +242,7 @@ def test_who_closes_a_response_that_is_silent_is_not_kept_waiting(server):
         reader = threading.Thread(target=read)
         reader.start()
         assert arrived.wait(5)
-        response.stream.close()  # type: ignore[union-attr]
+        response.stream.close()
         reader.join(5)
         assert not reader.is_alive()
     assert len(errors) == 1

@@ -27,6 +27,8 @@ _SPEND_CODE = re.compile(r"spend_limit|billing")
 
 _IMPOSSIBLE_RATE = 1000
 """Tokens a second that no model writes: they were held, and came at once."""
+_TELLING_TOKENS = 50
+"""Fewer may come at once by themselves."""
 _FAST_RATE = 400
 """Tokens a second of a fast model: before that, it cannot have written them."""
 
@@ -173,7 +175,7 @@ def judge_stream(found: Streamed) -> Finding:
 def _is_buffered(first: float, last: float, tokens: int) -> bool:
     spread = last - first
     came_at_once = tokens > _IMPOSSIBLE_RATE * spread and first > 4 * spread
-    return came_at_once and tokens <= _FAST_RATE * first
+    return came_at_once and _TELLING_TOKENS <= tokens <= _FAST_RATE * first
 
 
 def judge_silence(found: Reply, wanted: float) -> Finding:
