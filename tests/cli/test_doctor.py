@@ -387,7 +387,7 @@ def test_errors_that_become_a_page(examine, api):
 
 def test_a_silence_that_is_cut(examine, api):
     api.script(None, None, None, faults.stall(seconds=5))
-    with ReverseProxy(api, cuts_after=0.3) as between:
+    with ReverseProxy(api, cuts_after=0.5) as between:
         found = examine(between.url, "--idle", "1")["silence"]
     assert found["status"] == "failed"
     assert "something ends the connection after 0." in found["tells"]

@@ -7,12 +7,9 @@ import re
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["COUNTING", "PONG", "Complaint", "Reply", "Streamed", "call", "stream"]
 
@@ -85,19 +82,19 @@ class Streamed:
     encoding: str = ""
 
 
-def call(client: Any, now: Callable[[], float] = time.monotonic, **asked: Any) -> Reply:
+def call(client: Any, **asked: Any) -> Reply:
     """Make a call that is not streamed."""
-    begun = now()
+    begun = time.monotonic()
     try:
         response = client.messages.with_raw_response.create(**asked).http_response
     except Exception as error:  # noqa: BLE001  # it is judged
-        return _failed(error, now() - begun)
-    return _reply(response, now() - begun)
+        return _failed(error, time.monotonic() - begun)
+    return _reply(response, time.monotonic() - begun)
 
 
-def stream(client: Any, now: Callable[[], float] = time.monotonic, **asked: Any) -> Streamed:
+def stream(client: Any, **asked: Any) -> Streamed:
     """Make a call that is streamed, and note when each event comes."""
-    begun = now()
+    begun = time.monotonic()
     arrivals: list[float] = []
     tokens, stop_reason, encoding = 0, None, ""
     reply = Reply(0.0)
@@ -105,13 +102,13 @@ def stream(client: Any, now: Callable[[], float] = time.monotonic, **asked: Any)
         with client.messages.create(**asked, stream=True) as events:
             response = events.response
             encoding = response.headers.get("content-encoding", "")
-            reply = _head(response, now() - begun)
+            reply = _head(response, time.monotonic() - begun)
             for event in events:
-                arrivals.append(now() - begun)
+                arrivals.append(time.monotonic() - begun)
                 if event.type == "message_delta":
                     tokens, stop_reason = event.usage.output_tokens, event.delta.stop_reason
     except Exception as error:  # noqa: BLE001  # it is judged
-        reply = _failed(error, now() - begun)
+        reply = _failed(error, time.monotonic() - begun)
     return Streamed(reply, tuple(arrivals), tokens, stop_reason, _word(encoding) or "")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._cli.doctor import call_verdicts, calls, environment, network, network_verdicts
 from unbroken._cli.doctor.finding import Finding, Status
-from unbroken._cli.http_library import http_library
+from unbroken._cli.sdk import has_credentials, http_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,10 +47,10 @@ class Patient:
     @property
     def environment(self) -> environment.Environment:
         """Versions, variables and credentials."""
-        names = ("api_key", "auth_token", "credentials")
-        has_credentials = any(getattr(self.client, name, None) for name in names)
         return environment.look_around(
-            self.route, is_api_key=self.is_api_key, has_credentials=has_credentials
+            self.route,
+            is_api_key=self.is_api_key,
+            has_credentials=has_credentials(self.client),
         )
 
     @property

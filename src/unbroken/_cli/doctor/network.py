@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import certifi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from unbroken._cli.route import Route
 
@@ -131,8 +131,7 @@ def shake_hands(route: Route, context: ssl.SSLContext) -> Handshake:
             certificate, version = sock.getpeercert(), sock.version()
     except OSError as error:
         return Handshake(route.host, error=error, **_of_stranger(route, error))
-    is_public = _succeeds(lambda: _tls(route, ssl.create_default_context(cafile=certifi.where())))
-    return Handshake(route.host, version, is_public=is_public, **_read(certificate))
+    return Handshake(route.host, version, is_public=_is_public(route), **_read(certificate))
 
 
 def _of_stranger(route: Route, error: OSError) -> dict[str, Any]:
@@ -165,12 +164,15 @@ def _read(certificate: Any) -> dict[str, Any]:
     }
 
 
-def _succeeds(attempt: Callable[[], contextlib.AbstractContextManager[object]]) -> bool:
+def _is_public(route: Route) -> bool | None:
+    """Whether a public authority issued the certificate."""
     try:
-        with attempt():
+        with _tls(route, ssl.create_default_context(cafile=certifi.where())):
             return True
-    except OSError:
+    except ssl.SSLCertVerificationError:
         return False
+    except OSError:  # this connection tells nothing of the certificate
+        return None
 
 
 @contextlib.contextmanager

@@ -109,8 +109,8 @@ def judge_tls(found: Handshake) -> Finding:
         return _judge_no_tls(found, found.error)
     measured = {"issuer": found.issuer, "tls": found.version, "expires": _day(found.expires)}
     says = f"{found.version}, certificate by {found.issuer or 'nobody'}"
-    if found.is_public:
-        return passed(f"{says}, a public authority", **measured)
+    if found.is_public is not False:
+        return passed(f"{says}{', a public authority' if found.is_public else ''}", **measured)
     return noted(
         f"{says}, which is no public authority: who has it can read the traffic",
         "nothing, if that is your company's proxy or your own gateway",

@@ -11,9 +11,9 @@ import anthropic
 
 import unbroken
 from unbroken._cli.drill.joints import judge_joint
-from unbroken._cli.http_library import http_library
 from unbroken._cli.problems import ProblemError, explained
 from unbroken._cli.route import route_to
+from unbroken._cli.sdk import has_credentials, http_library
 from unbroken.testing import ChaosTransport, faults
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ def _client(base_url: str | None) -> Iterator[tuple[anthropic.Anthropic, ChaosTr
     except Exception as error:
         raise ProblemError(explained(error)) from error
     with client:
+        if not has_credentials(client):
+            raise ProblemError("there is no key: export ANTHROPIC_API_KEY=sk-ant-...")
         yield client, chaos
 
 
