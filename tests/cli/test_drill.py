@@ -98,7 +98,7 @@ def test_text_that_is_doubled(drill, api):
     assert found["seams"]["unproven"] == found["verdicts"]["doubled"] == 2
     assert status == 1
     assert found["doubled_chars"] > 0
-    assert len(found["discarded"]) == 1
+    assert len(found["interruptions"]) == 1
 
 
 def test_text_that_is_lost(drill, api):
@@ -115,8 +115,8 @@ def test_a_model_that_evades(drill, api):
     assert status == 1
     assert (found["complete"], found["seams"]["asked"]) == (0, 0)
     assert list(found["problems"].values()) == [2]
-    assert sum(found["discarded"].values()) >= 4
-    [reason] = found["discarded"]
+    assert sum(found["interruptions"].values()) >= 4
+    [reason] = found["interruptions"]
     assert "about the request" in reason
 
 
@@ -229,6 +229,7 @@ def test_an_api_that_does_not_answer_is_a_sentence(api, capsys):
         (["--cuts", "0"], "cuts must be at least 1"),
         (["--max-tokens", "1"], "max-tokens must be at least 64"),
         (["--prompt-file", "/none"], "/none cannot be read"),
+        (["--base-url", "api.example"], "the base URL must be like"),
         (["--prices", "/none"], "the prices in /none cannot be read"),
     ],
 )

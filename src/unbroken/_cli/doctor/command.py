@@ -111,9 +111,11 @@ def _client(platform: str, base_url: str | None) -> Any:
     try:
         return cls(max_retries=0, http_client=http_client, **url)
     except ImportError as error:
+        http_client.close()
         takes = f"pip install 'anthropic[{platform}]'"
         raise ProblemError(f"--platform {platform} takes: {takes}") from error
     except (anthropic.AnthropicError, ValueError) as error:
+        http_client.close()
         takes = _VARIABLES[platform]
         raise ProblemError(f"the SDK cannot make a client for {platform}: set {takes}") from error
 

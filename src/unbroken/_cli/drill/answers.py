@@ -53,7 +53,8 @@ class Drilled:
         problem: Why it is not.
         cuts: How many times it was cut.
         joints: Its joints, in order.
-        discarded: Why each reply that did not continue it was thrown away.
+        interruptions: Why each attempt that was not cut here was interrupted: a reply that did not
+            continue, or a real drop.
         requests: How many requests it took.
         input_tokens: The input tokens of all of them, cached or not.
         output_tokens: The output tokens of all of them, as far as known.
@@ -65,7 +66,7 @@ class Drilled:
     problem: str | None
     cuts: int
     joints: tuple[Joint, ...]
-    discarded: tuple[str, ...]
+    interruptions: tuple[str, ...]
     requests: int
     input_tokens: int
     output_tokens: int
@@ -128,7 +129,7 @@ def ask(
             for number, at in resumed.items()
             if at
         ),
-        discarded=tuple(
+        interruptions=tuple(
             attempt.failure.detail
             for attempt in report.attempts
             if attempt.failure is not None
@@ -148,7 +149,14 @@ def _client(base_url: str | None) -> Iterator[tuple[anthropic.Anthropic, ChaosTr
     url: Any = {} if base_url is None else {"base_url": base_url}
     try:
         with anthropic.Anthropic(http_client=anthropic.DefaultHttpxClient(), **url) as plain:
-            proxy = route_to(str(plain.base_url)).proxy
+            base = str(plain.base_url)
+    except Exception as error:
+        raise ProblemError(explained(error)) from error
+    try:
+        proxy = route_to(base).proxy
+    except ValueError as error:
+        raise ProblemError(str(error)) from error
+    try:
         library = http_library()
         inner = library.HTTPTransport(proxy=None if proxy is None else proxy.geturl())
         chaos = ChaosTransport(inner, share=0)

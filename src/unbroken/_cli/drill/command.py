@@ -200,9 +200,9 @@ def _rows(tallies: Sequence[Tally], prices: Prices) -> Iterable[Sequence[str]]:
         yield row(f"seam {kind}", lambda one, name=kind: _share(one.seams[name], one.seams))
     for verdict in ("clean", "doubled", "lost", "untold"):
         yield row(f"text {verdict}", lambda one, name=verdict: _text(one, name))
-    yield row("replies thrown away", lambda one: sum(one.discarded.values()))
-    for reason in _names(tallies, "discarded"):
-        yield row(f"  {reason}", lambda one, name=reason: one.discarded.get(name, 0))
+    yield row("other interruptions", lambda one: sum(one.interruptions.values()))
+    for reason in _names(tallies, "interruptions"):
+        yield row(f"  {reason}", lambda one, name=reason: one.interruptions.get(name, 0))
     yield row("requests", lambda one: one.requests)
     yield row("input tokens", lambda one: f"{one.input_tokens:,}")
     yield row("output tokens", lambda one: f"{one.output_tokens:,}")

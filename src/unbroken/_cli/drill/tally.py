@@ -32,7 +32,7 @@ class Tally:
         verdicts: How many joints did what to the text.
         doubled_chars: How many characters are doubled.
         lost_chars: How many characters are lost.
-        discarded: Why replies were thrown away, and how often.
+        interruptions: Why attempts that were not cut here were interrupted, and how often.
         requests: All requests, the answers without a cut included.
         input_tokens: The input tokens of these.
         output_tokens: The output tokens of these, as far as known.
@@ -49,7 +49,7 @@ class Tally:
     verdicts: Mapping[str, int]
     doubled_chars: int
     lost_chars: int
-    discarded: Mapping[str, int]
+    interruptions: Mapping[str, int]
     requests: int
     input_tokens: int
     output_tokens: int
@@ -103,7 +103,7 @@ def tally(model: str, references: Sequence[Drilled], drilled: Sequence[Drilled])
         verdicts={verdict.value: verdicts[verdict] for verdict in Verdict},
         doubled_chars=sum(j.chars for j in joints if j.verdict is Verdict.DOUBLED),
         lost_chars=sum(j.chars for j in joints if j.verdict is Verdict.LOST),
-        discarded=Counter(reason for one in drilled for reason in one.discarded),
+        interruptions=Counter(reason for one in drilled for reason in one.interruptions),
         requests=sum(one.requests for one in every),
         input_tokens=sum(one.input_tokens for one in every),
         output_tokens=sum(one.output_tokens for one in every),
