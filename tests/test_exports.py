@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "_telemetry": {"_core"},
     "_doors": {"_core", "_drive", "_telemetry"},
     "errors": {"_doors"},
+    "fleet": {"_core"},
     "telemetry": {"_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
@@ -44,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "_drive",
         "_install",
         "errors",
+        "fleet",
         "middleware",
         "telemetry",
         "testing",
@@ -70,12 +72,13 @@ LIBRARIES = {
         "middleware",
         "transport",
     },
-    "anyio": {"_drive.clock", "_drive.limit", "testing.chaos"},
+    "anyio": {"_drive.clock", "_drive.limit", "_doors.upstream", "testing.chaos"},
     "certifi": {"_cli.doctor.network"},
     "httpx": {"testing.chaos", "transport"},
     "httpx2": {"_doors.responses", "testing.chaos", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
     "pytest": {"testing.pytest_plugin"},
+    "redis": {"fleet"},
     "tenacity": {"_core.backoff", "_core.rules"},
 }
 
@@ -310,6 +313,16 @@ def test_every_parameter_is_described(thing):
 
 
 # What an import costs
+
+
+def test_an_import_of_the_package_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unbroken; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {name for name in done.stdout.split() if not is_in(name, sys.stdlib_module_names)} == {
+        "unbroken"
+    }
 
 
 RUN_WITHOUT_THE_SDK = """

@@ -126,6 +126,11 @@ class Call:
         return self.attempts[-1]
 
     @property
+    def is_sending(self) -> bool:
+        """Whether a request was sent, and its response has not begun."""
+        return self.phase is Phase.ASKING and bool(self.attempts) and self.attempt.outcome is None
+
+    @property
     def extra_tokens(self) -> int:
         """Tokens that recovery cost: those of all attempts but the first that was billed."""
         billed = [one for one in self.attempts if one.usage is not None]

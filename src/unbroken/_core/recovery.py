@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Send, Sleep
@@ -222,28 +223,31 @@ class Recovery:
         self._decide(now)
 
     def drain(self, now: float) -> bytes:
-        """The process shuts down: end what is read, and make no further attempt.
+        """The process shuts down: end the attempt under way, and make no further one.
 
-        Not while a request is sent. Return what the caller gets for that.
+        Return what the caller gets for that.
         """
         out = b""
+        is_read = self.call.phase is Phase.READING
         if not self.call.attempts:
             self.call.waited()  # the first request is no retry
-        elif self.call.phase is not Phase.READING:
-            self.call.drained(now)
-        elif self._reading is not None and self._reading.ended:
+        elif is_read and self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
-        else:
-            self._record_attempt(now)
+        elif is_read or self.call.is_sending:
+            if is_read:
+                self._record_attempt(now)
             failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
             self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        else:
+            self.call.drained(now)
         self._decide(now)
         return out
 
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         if self.call.phase is Phase.READING:
-            self._record_attempt(now)
+            with suppress(Exception):  # a signal may have interrupted any step before
+                self._record_attempt(now)
         self.call.close(now)
         self._decide(now)
 

@@ -26,6 +26,12 @@ __all__ = ["CONNECTION", "HttpDoor", "explain", "is_response"]
 CONNECTION = frozenset({FailureKind.DROPPED, FailureKind.STALLED, FailureKind.UNREACHABLE})
 """The failures of the connection, rather than errors of the API."""
 
+_CONNECTING = 10
+"""A connection, and its place in the pool, are waited for as long as this part of what is left."""
+
+_SHORTEST_CONNECT = 1.0
+"""Seconds that they are waited for at least, if so much is left."""
+
 
 class _NoAnswerError(Exception):
     """A response came that is no answer."""
@@ -52,13 +58,21 @@ class HttpDoor:
     def _timeouts(self, given: Mapping[str, float | None], request: Send) -> dict[str, Any]:
         """The timeouts of an attempt: those of the caller, capped to the time that is left.
 
-        A stream that hangs leaves time for another one. A whole answer may take all the time: one
-        that is cut off early would never come.
+        They follow each other, so that their sum counts: connecting gets a part, and a stream the
+        rest for its headers. Where that rest is short it gets all, as a whole answer does: what is
+        cut off early would never come.
         """
         left = request.time_left
-        silence = request.longest_silence if self._ask.resumes else left
+        if left is None:
+            return {**given, "read": self._read_timeout()}
         timeouts = {phase: _capped(seconds, left) for phase, seconds in given.items()}
-        return {**timeouts, "read": _capped(self._read_timeout(), silence)}
+        most = min(max(left / _CONNECTING, _SHORTEST_CONNECT), left)
+        before = {phase: _capped(given[phase], most) for phase in ("pool", "connect")}
+        read = left
+        if self._ask.resumes and request.longest_silence is not None:
+            rest = left - before["pool"] - 2 * before["connect"]  # TLS has this timeout once more
+            read = min(request.longest_silence, left if rest < left / 2 else rest)
+        return {**timeouts, **before, "read": _capped(self._read_timeout(), read)}
 
     def _read_timeout(self) -> float | None:
         """Seconds that an attempt waits for a byte; what the caller set wins."""
@@ -152,9 +166,7 @@ class HttpDoor:
         return http
 
 
-def _capped(seconds: float | None, most: float | None) -> float | None:
-    if most is None:
-        return seconds
+def _capped(seconds: float | None, most: float) -> float:
     return min(math.inf if seconds is None else seconds, max(most, 0.001))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unbroken._core.cooldown import Cooldowns
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
+from unbroken._core.route import NOWHERE_ELSE
 from unbroken._doors.call import HttpCall
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._doors.targets import NO_FALLBACKS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Fallbacks
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Budget, Fleet
 
 __all__ = ["ClientState"]
 
@@ -42,10 +44,11 @@ class ClientState:
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
         fallbacks: Other targets that can answer.
+        fleet: What other processes share with this one.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
-            variable has an invalid value.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, `fleet` is of no use,
+            or an environment variable has an invalid value.
     """
 
     def __init__(
@@ -57,9 +60,12 @@ class ClientState:
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
         fallbacks: Fallbacks = NO_FALLBACKS,
+        fleet: Fleet | None = None,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
+        if fleet is not None and not hasattr(fleet, "cooldowns"):
+            raise ValueError(f"fleet must be a RedisFleet, not {fleet!r}")
         if on_event is not None and not callable(on_event):
             raise ValueError(f"on_event must be a function, not {on_event!r}")
         self.policy = Policy.from_env() if policy is None else policy
@@ -70,7 +76,10 @@ class ClientState:
         )
         self.fallbacks = fallbacks
         """Other targets that can answer."""
+        self._fleet = fleet
         self._cooldowns = Cooldowns() if fallbacks else None
+        if fleet is not None:
+            self._cooldowns = fleet.cooldowns
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
@@ -105,7 +114,7 @@ class ClientState:
             self.current_policy(),
             self._prefill,
             now,
-            self.fallbacks.candidates(ask, client),
+            NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
             self._cooldowns,
         )
 
@@ -113,12 +122,17 @@ class ClientState:
         """A driver of a call, for threads."""
         self.check_for_threads()
         observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
-        return Driver(call.machine, door, self.clock, observer, call.policy.budget)
+        return Driver(call.machine, door, self.clock, observer, self._budget(call))
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
         observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
-        budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
-        return AsyncDriver(call.machine, door, self.async_clock, observer, budget)
+        budget = self._budget(call)
+        shared = None if budget is None else LocalBudget(budget)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, shared)
+
+    def _budget(self, call: HttpCall) -> Budget | None:
+        own = call.policy.budget
+        return own if own is None or self._fleet is None else self._fleet.budget

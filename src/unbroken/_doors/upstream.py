@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.framing.frames import Framing, ServerSentEvents
 from unbroken._core.framing.translated import Translated
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 __all__ = ["AsyncHttpUpstream", "HttpUpstream"]
+
+_MOST_BUFFERED = 1024
+"""So many chunks are read of a body that was closed: a transport may have an endless one."""
 
 
 class _Upstream:
@@ -59,6 +64,11 @@ class _Upstream:
             return framing
         return Translated(framing, self._read_as())
 
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
+        if self.http is not None:
+            http_facts.hang_up(self.http)
+
 
 _CONTENT_TYPES: dict[Any, str] = {
     EventStream: CONTENT_TYPE,
@@ -93,9 +103,8 @@ class HttpUpstream(_Upstream):
 
     def abort(self) -> None:
         """Close the connection while another thread may be reading from it."""
-        if self.http is not None:
-            http_facts.hang_up(self.http)
-            self.http.close()
+        self.hang_up()
+        self.close()
 
 
 def _nothing() -> Iterator[bytes]:
@@ -124,12 +133,28 @@ class AsyncHttpUpstream(_Upstream):
         await self.http.aclose()
         aclose = getattr(self._chunks, "aclose", None)  # not every transport's iterator has it
         if aclose is not None:
+            await _read_to_its_end(self._chunks)
             with suppress(RuntimeError):  # another task is reading, and finds the connection closed
                 await aclose()
 
     async def abort(self) -> None:
         """Close the connection while another task may be reading from it."""
         await self.close()
+
+
+async def _read_to_its_end(chunks: AsyncIterator[bytes]) -> None:
+    """Have the generators behind a closed body end, which `aclose()` does for the outermost only.
+
+    Those inside of it would be collected while suspended, which trio warns of. What is buffered is
+    discarded; nothing is waited for.
+    """
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        for _ in range(_MOST_BUFFERED):
+            try:
+                await anext(chunks)
+            except Exception:  # noqa: BLE001  # its end, or another task is reading
+                return
 
 
 async def _async_nothing() -> AsyncGenerator[bytes]:
