@@ -35,6 +35,7 @@ __all__ = [
     "sdk_library",
     "set_read_timeout",
     "timed_out",
+    "transport_class",
     "transport_failure",
 ]
 
@@ -213,6 +214,23 @@ def bare_request(method: str, url: str) -> Any:
 def sdk_library() -> ModuleType:
     """The library that the installed `anthropic` is built on."""
     return library_of(anthropic.DefaultHttpxClient)
+
+
+def transport_class(ours: type, base_name: str, inner: object) -> type:
+    """A subclass of a transport of ours that fits the transport inside of it.
+
+    Args:
+        ours: The class.
+        base_name: The base class that the library has for transports of its kind.
+        inner: The transport inside.
+
+    Raises:
+        TypeError: If `inner` is no transport of that kind.
+    """
+    base = getattr(library_of(inner), base_name)
+    if not isinstance(inner, base):
+        raise TypeError(f"inner must be an {base_name}, not {type(inner).__name__}")
+    return joined_class(ours, base)  # type: ignore[no-any-return]
 
 
 def joined_class(ours: Any, base: Any) -> Any:
