@@ -80,10 +80,7 @@ class _Recovering:
     _base: str
 
     def __new__(cls, inner: Any, *_: Any, **__: Any) -> Self:
-        base = getattr(http.library_of(inner), cls._base)
-        if not isinstance(inner, base):
-            raise TypeError(f"inner must be an {cls._base}, not {type(inner).__name__}")
-        made: Self = object.__new__(http.joined_class(cls, base))
+        made: Self = object.__new__(http.transport_class(cls, cls._base, inner))
         return made
 
     def __init__(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unbroken._doors.report import RecoveryReport
     from unbroken._drive.clock import AsyncClock, Clock
 
-__all__ = ["CONNECTION", "HttpDoor", "explain", "is_response"]
+__all__ = ["CONNECTION", "HttpDoor", "NoAnswerError", "callers_own", "explain", "is_response"]
 
 CONNECTION = frozenset({FailureKind.DROPPED, FailureKind.STALLED, FailureKind.UNREACHABLE})
 """The failures of the connection, rather than errors of the API."""
@@ -33,8 +33,12 @@ _SHORTEST_CONNECT = 1.0
 """Seconds that they are waited for at least, if so much is left."""
 
 
-class _NoAnswerError(Exception):
-    """A response came that is no answer."""
+class NoAnswerError(Exception):
+    """No answer came, and it is known what that means.
+
+    Args:
+        failed: What it means.
+    """
 
     def __init__(self, failed: FailedAttempt) -> None:
         super().__init__()
@@ -108,28 +112,21 @@ class HttpDoor:
             Exception: If it is no answer.
         """
         if not http.is_success:
-            raise _NoAnswerError(http_facts.failed_response(http, body, self._clock.wall()))
+            raise NoAnswerError(http_facts.failed_response(http, body, self._clock.wall()))
         try:
             message = from_json(body)
         except ValueError as error:
             failure = Failure(FailureKind.DROPPED, "the body is no JSON", http.status_code)
             failed = FailedAttempt(failure, error, request_id=http_facts.request_id(http))
-            raise _NoAnswerError(failed) from None
+            raise NoAnswerError(failed) from None
         return message if isinstance(message, dict) else None
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
-        if isinstance(error, _NoAnswerError):
+        if isinstance(error, NoAnswerError):
             return error.failed
-        cause = self._cause(error)
-        failure = http_facts.transport_failure(cause)
-        if failure is None:
-            return FailedAttempt(Failure(FailureKind.REJECTED, type(cause).__name__), error)
-        return FailedAttempt(failure, cause)
-
-    def _cause(self, error: Exception) -> BaseException:
-        """The exception of the HTTP library behind this one."""
-        return error
+        failure = http_facts.transport_failure(error)
+        return callers_own(error) if failure is None else FailedAttempt(failure, error)
 
     def replayed(self, content_type: str, content: bytes) -> Any:
         """A response for the caller, for an answer that a journal holds."""
@@ -172,6 +169,11 @@ class HttpDoor:
 
 def _capped(seconds: float | None, most: float) -> float:
     return min(math.inf if seconds is None else seconds, max(most, 0.001))
+
+
+def callers_own(error: Exception, kind: FailureKind = FailureKind.REJECTED) -> FailedAttempt:
+    """An exception of the caller's own code, which the caller gets as it is."""
+    return FailedAttempt(Failure(kind, type(error).__name__), error, is_callers=True)
 
 
 def is_response(failed: FailedAttempt) -> bool:
