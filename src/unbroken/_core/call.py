@@ -73,10 +73,12 @@ class Call:
         policy: The policy of the call.
         model: The model that the request names, if it names one.
         now: Monotonic seconds at which the call starts.
+        call_id: Its id, for its events.
     """
 
-    def __init__(self, policy: Policy, model: str | None, now: float) -> None:
+    def __init__(self, policy: Policy, model: str | None, now: float, *, call_id: str = "") -> None:
         self.policy = policy
+        self.id = call_id
         self.model = model
         self.bounds = Bounds(policy, now)
         self.phase = Phase.ASKING
@@ -269,4 +271,4 @@ class Call:
 
     def emit(self, event: type[RecoveryEvent], **fields: Any) -> None:
         """Record that something happened."""
-        self.events.append(event(self.model, self.attempt, **fields))
+        self.events.append(event(self.id, self.model, self.attempt, **fields))

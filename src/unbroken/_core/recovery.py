@@ -51,6 +51,7 @@ class Recovery:
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
+        call_id: The id of the call, for its events.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Recovery:
         prefill: Prefill,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
+        call_id: str = "",
     ) -> None:
-        self.call = Call(policy, _model(body), now)
+        self.call = Call(policy, _model(body), now, call_id=call_id)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
         self.message: Message | None = None
@@ -456,11 +458,21 @@ class Recovery:
         """Record what the attempt brought."""
         assert self._reading is not None
         self._note_progress(now)
+        received = self._reading.received_chars()
         self.call.note(
-            received_chars=self._reading.received_chars(),
+            received_chars=received,
+            delivered_chars=self._delivered_chars(self._reading, received),
             usage=self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
+
+    def _delivered_chars(self, reading: Reading, received: int) -> int:
+        """How many of the characters that the attempt brought the caller got."""
+        assert self.message is not None
+        assert self._request is not None
+        if reading.ended and not self._request.before:
+            return received  # nothing of a first attempt that ended was left out: do not count
+        return self.message.chars_since([size for _, size in self._request.before])
 
     def _bill_cut_attempt(self) -> None:
         """Bill the attempt before this one, if only this one's input tells its output."""

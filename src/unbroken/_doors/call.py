@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Ask:
         beta: Whether it is for the beta API.
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
+        provider: Who serves the model, as OpenTelemetry's conventions name it.
     """
 
     body: Any
@@ -54,6 +56,7 @@ class Ask:
     beta: bool
     timeout: ReadTimeout | None
     is_signed: bool = False
+    provider: str = "anthropic"
 
     @property
     def resumes(self) -> bool:
@@ -89,6 +92,7 @@ class HttpCall:
             prefill=prefill,
             live=_live_blocks(policy, ask) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            call_id=os.urandom(8).hex(),
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
         return cls(ask, policy, machine, reporter)

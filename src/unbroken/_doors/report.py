@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
+from unbroken._doors.report_table import as_html, as_text, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,11 @@ EXTENSION = "unbroken"
 """The key of a response's extensions under which its report is found."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RecoveryReport:
     """The attempts of a call and their results, as of the time of `report()`.
+
+    `print()` and notebooks show a table of the attempts. Nothing of the answer is in it.
 
     Attributes:
         attempts: The requests that were made, in order.
@@ -41,6 +44,7 @@ class RecoveryReport:
         failure: The failure that the caller gets, if the call was given up: what broke the answer,
             if some of it was delivered.
         last_failure: The failure that ended the recovery.
+        call_id: The id of the call, as in its events, spans and log records.
     """
 
     attempts: tuple[Attempt, ...]
@@ -50,6 +54,16 @@ class RecoveryReport:
     explanation: str | None = None
     failure: Failure | None = None
     last_failure: Failure | None = None
+    call_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"<RecoveryReport of {in_short(self)}>"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def recovered(self) -> bool:
@@ -78,6 +92,7 @@ class Reporter:
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+            call_id=call.id,
         )
         if call.reason is None:
             return made

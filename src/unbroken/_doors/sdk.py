@@ -29,7 +29,8 @@ __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
 def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
     """What a request asks for."""
-    timeout, is_set = sdk_facts.timeout_of(request, sdk_facts.client_of(call_next))
+    client = sdk_facts.client_of(call_next)
+    timeout, is_set = sdk_facts.timeout_of(request, client)
     return Ask(
         body=sdk_facts.body_of(request),
         headers=sdk_facts.headers_of(request),
@@ -37,6 +38,7 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
         streams=request.stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
+        provider=sdk_facts.provider_of(client),
     )
 
 
@@ -74,7 +76,10 @@ class _SdkDoor(HttpDoor):
             timeouts = self._timeouts(given, request)
             if timeouts != given:
                 timeout = anthropic.Timeout(**timeouts)
-        return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
+        headers = self._trace_headers() if sdk_facts.takes_trace_headers(self._client) else {}
+        return sdk_facts.next_request(
+            self._request, request.plan.body, request.number, timeout, headers
+        )
 
     def _http_response(self, request: Send, response: Any) -> Any:
         """The HTTP response behind one of the SDK, which is kept for the caller."""
