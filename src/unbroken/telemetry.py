@@ -32,7 +32,7 @@ that of its own. A header that the caller set stays. Clients of the SDK with
 | `error.type` | on failure: the HTTP status, the type of an error event, or the failure kind |
 | `unbroken.call.id` | the id of the call (also set on the SDK's span) |
 | `unbroken.attempt.number` | the attempt's number in the call, from 1 |
-| `unbroken.attempt.kind` | `initial`, `retry` or `continuation` |
+| `unbroken.attempt.kind` | `initial`, `retry`, `continuation` or `extension` |
 | `unbroken.attempt.outcome` | `complete`, `failed`, `interrupted` or `cancelled` |
 | `unbroken.attempt.input_tokens` | input tokens billed, cache reads and writes included |
 | `unbroken.attempt.output_tokens` | output tokens billed, if known |
@@ -92,6 +92,7 @@ The arguments of `on_event`. Each has `call_id`, `model` and `attempt`, the atte
 |---|---|---|
 | `AttemptStarted` | | a request is about to be sent |
 | `AttemptFailed` | `failure` | an attempt failed, or its stream broke off |
+| `Extended` | | the model ended the answer with `max_tokens` or `pause_turn`, and more is asked for |
 | `Waiting` | `seconds` | the next attempt follows after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets new content again |
 | `Completed` | `attempts`, `seconds`, `message_id`, `served_by`, `stop_reason`, `usage` | the call is complete |
@@ -111,7 +112,7 @@ The fields are also attributes of the record (`extra=`):
 | `unbroken.request_id` | all | the API's id of the attempt's request |
 | `unbroken.sdk.version` | all | the version of `anthropic` |
 | `unbroken.attempt.number` | WARNING, ERROR | the attempt's number in the call, from 1 |
-| `unbroken.attempt.kind` | WARNING, ERROR | `initial`, `retry` or `continuation` |
+| `unbroken.attempt.kind` | WARNING, ERROR | as on the span |
 | `unbroken.failure.kind` | WARNING, ERROR | the kind of failure |
 | `http.response.status_code` | WARNING, ERROR | the HTTP status, if there was a response |
 | `error.type` | WARNING, ERROR | as on the span |

@@ -90,7 +90,7 @@ def exposed() -> dict[str, set[str]]:
         server.script(faults.status(529), faults.reset(after_chars=20))
         with client.messages.stream(**ASK) as stream:
             stream.until_done()
-    labels = defaultdict(set)
+    labels: dict[str, set[str]] = defaultdict(set)
     for family in REGISTRY.collect():
         for sample in family.samples:
             labels[sample.name] |= set(sample.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -50,6 +51,12 @@ def test_the_input_of_further_attempts_is_overhead_by_what_it_was_billed_as():
         (2, "input", "overhead"): 12,
         (2, "cache_read", "overhead"): 90,
     }
+
+
+def test_the_input_of_an_extension_is_what_was_asked_for():
+    first = attempt(1, input_tokens=10)
+    extension = dataclasses.replace(attempt(2, input_tokens=30), kind=AttemptKind.EXTENSION)
+    assert tokens_of(first, extension)[2, "input", "answer"] == 30
 
 
 def test_output_is_split_by_the_characters_that_the_caller_got():

@@ -47,6 +47,11 @@ class Usage:
         cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
         return self.input_tokens + cached
 
+    def total(self) -> int:
+        """All tokens that are known, of input and output."""
+        counts = (getattr(self, name) for name in (*_INPUTS, "output_tokens"))
+        return sum(count or 0 for count in counts)
+
 
 class AttemptUsage:
     """The counts of one attempt, as they come."""

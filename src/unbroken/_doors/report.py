@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
@@ -11,7 +11,7 @@ from unbroken._core.bounds import explanation
 from unbroken._doors.report_table import as_html, as_text, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from anthropic.types import Message
     from anthropic.types.beta import BetaMessage
@@ -44,6 +44,9 @@ class RecoveryReport:
         failure: The failure that the caller gets, if the call was given up: what broke the answer,
             if some of it was delivered.
         last_failure: The failure that ended the recovery.
+        extra_tokens: Tokens, of input and output, that recovery cost: those of all attempts but the
+            first that was billed and those that `Continuation.extend` asked for, as far as known.
+        skipped_targets: The fallbacks that could not take the request, and why, in a few words.
         call_id: The id of the call, as in its events, spans and log records.
     """
 
@@ -54,6 +57,8 @@ class RecoveryReport:
     explanation: str | None = None
     failure: Failure | None = None
     last_failure: Failure | None = None
+    extra_tokens: int = 0
+    skipped_targets: Mapping[str, str] = field(default_factory=dict)
     call_id: str = ""
 
     def __repr__(self) -> str:
@@ -67,9 +72,9 @@ class RecoveryReport:
 
     @property
     def recovered(self) -> bool:
-        """Whether the answer is complete, and took more than one attempt."""
-        ended = bool(self.attempts) and self.attempts[-1].outcome is Outcome.COMPLETE
-        return ended and len(self.attempts) > 1
+        """Whether the answer is complete, and an attempt failed on the way."""
+        outcomes = [attempt.outcome for attempt in self.attempts]
+        return outcomes[-1:] == [Outcome.COMPLETE] and set(outcomes) != {Outcome.COMPLETE}
 
 
 class Reporter:
@@ -84,6 +89,10 @@ class Reporter:
         self._machine = machine
         self._message = message
 
+    def message(self) -> dict[str, Any] | None:
+        """The message as JSON, as far as it was delivered; None if nothing was."""
+        return self._machine.partial()
+
     def report(self) -> RecoveryReport:
         """Make the report, as of now."""
         call = self._machine.call
@@ -92,6 +101,8 @@ class Reporter:
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+            extra_tokens=call.extra_tokens,
+            skipped_targets=call.route.skipped(),
             call_id=call.id,
         )
         if call.reason is None:

@@ -13,8 +13,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
-from anthropic.types import Message
-from anthropic.types.beta import BetaMessage
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
+
+from unbroken._doors import sdk_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,6 +97,18 @@ def next_request(
     return attempt
 
 
+def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
+    """The request of a plain call, made as a stream."""
+    made = copy.copy(request)
+    made.options = copy.copy(request.options)
+    made.options.json_data, made.options.extra_json = body, None
+    made.stream = True
+    event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
+    stream: Any = anthropic.AsyncStream if sdk_clients.is_async(client) else anthropic.Stream
+    made.stream_cls = stream[event]
+    return made
+
+
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
@@ -144,6 +158,12 @@ def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
     if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
     return client.with_options(**options)
+
+
+def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:
+    """A context manager of a client's response to a message request, whose body is not read."""
+    messages = client.beta.messages if beta else client.messages
+    return messages.with_streaming_response.create(**arguments)
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:

@@ -12,6 +12,7 @@ from unbroken._core.events import (
     AttemptFailed,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     Resumed,
     Waiting,
@@ -134,6 +135,8 @@ class CallMetrics:
         match event:
             case AttemptFailed():
                 self._outage = self._outage or event.failure
+                self._count_attempt(event.attempt)
+            case Extended():
                 self._count_attempt(event.attempt)
             case Waiting():
                 self._to.wait.record(event.seconds, self._of_failure(event.attempt.failure))

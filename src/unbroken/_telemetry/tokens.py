@@ -1,9 +1,10 @@
 """What the attempts of a call were billed, and how much of it became part of the answer.
 
 Of the input, that of the first attempt that was billed is the answer's: the caller reads it in the
-usage of the message. What later attempts were billed for the same prompt is overhead. Of the
-output, what the caller got is the answer's, in proportion to the characters. The API counts the
-output at the end of a stream only; that of a cut attempt is estimated.
+usage of the message. What later attempts were billed for the same prompt is overhead, but for those
+that `Continuation.extend` asked for. Of the output, what the caller got is the answer's, in
+proportion to the characters. The API counts the output at the end of a stream only; that of a cut
+attempt is estimated.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from unbroken._core.attempts import Outcome
+from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def billed_tokens(attempts: Sequence[Attempt]) -> Iterator[BilledTokens]:
     for attempt in attempts:
         if attempt.usage is None:
             continue
+        if attempt.kind is AttemptKind.EXTENSION:
+            use = TokenUse.ANSWER
         for kind, count in _inputs(attempt.usage):
             yield BilledTokens(attempt, kind, use, count)
         use = TokenUse.OVERHEAD
