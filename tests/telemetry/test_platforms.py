@@ -21,7 +21,7 @@ from unbroken._doors import sdk_facts
 from unbroken._doors.http import sdk_library
 from unbroken._telemetry.console import ConsoleTree
 from unbroken._telemetry.scopes import is_of_sdk
-from unbroken.testing import faults
+from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
     from tests.telemetry.clients import Kind
@@ -281,3 +281,25 @@ def test_other_calls_tell_their_attempts_too(recording, server):
     )
     [attempt] = recording.attempts
     assert server.requests[0].headers["traceparent"] == traceparent(attempt)
+
+
+@pytest.mark.parametrize("sdk", TRACES)
+def test_a_fallback_makes_no_second_span_for_the_call(recording, server, sdk):
+    traces = options(recording, sdk=sdk)
+    with (
+        FaultServer(faults=[faults.status(529)]) as failing,
+        anthropic.Anthropic(base_url=failing.url, api_key="test", **traces) as first,
+        anthropic.Anthropic(base_url=server.url, api_key="test", **traces) as second,
+    ):
+        client = unbroken.wrap(
+            first,
+            unbroken.Policy(budget=None),
+            fallbacks=[unbroken.Target(client=second)],
+            tracer_provider=recording.tracer_provider,
+        )
+        with client.messages.stream(**asked("claude-haiku-4-5")) as stream:
+            assert stream.get_final_text() == STORY
+    call = recording.call
+    assert len(recording.spans) == 3
+    assert [is_child(attempt, call) for attempt in recording.attempts] == [True, True]
+    assert of(call, "gen_ai.usage.output_tokens") > 0

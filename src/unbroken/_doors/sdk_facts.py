@@ -150,12 +150,21 @@ def _signs(client: Any) -> bool:
     return bool(getattr(client, "_use_sigv4", not has_key))
 
 
-def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
-    """A copy of a client, with this middleware and without retries."""
+def copy_with(client: Any, middleware: Sequence[Any], *, traces: bool = True) -> Any:
+    """A copy of a client, with this middleware and without retries.
+
+    Args:
+        client: The client.
+        middleware: The middleware of the copy.
+        traces: Whether it makes the spans (1.14 and later) that the client makes.
+    """
+    parameters = inspect.signature(client.with_options).parameters
     options: dict[str, Any] = {"middleware": middleware, "max_retries": 0}
+    if not traces and "open_telemetry" in parameters:
+        options["open_telemetry"] = False
     profile = getattr(client, "aws_profile", None)
     # Before 2.6, a copy of a Bedrock client forgets its profile.
-    if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
+    if profile and "aws_profile" not in parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
     return client.with_options(**options)
 
