@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "_telemetry": {"_core"},
     "_doors": {"_core", "_drive", "_telemetry"},
     "errors": {"_doors"},
+    "fleet": {"_core"},
     "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
@@ -44,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "_drive",
         "_install",
         "errors",
+        "fleet",
         "middleware",
         "telemetry",
         "testing",
@@ -75,6 +77,7 @@ LIBRARIES = {
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
     "pytest": {"testing.pytest_plugin"},
+    "redis": {"fleet"},
     "tenacity": {"_core.backoff", "_core.rules"},
 }
 
@@ -309,6 +312,16 @@ def test_every_parameter_is_described(thing):
 
 
 # What an import costs
+
+
+def test_an_import_of_the_package_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unbroken; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {name for name in done.stdout.split() if not is_in(name, sys.stdlib_module_names)} == {
+        "unbroken"
+    }
 
 
 RUN_WITHOUT_THE_SDK = """

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
     from unbroken.errors import StreamInterrupted
+    from unbroken.fleet import RedisFleet
     from unbroken.middleware import RecoveryMiddleware, wrap
 
 __version__: str
@@ -61,6 +62,7 @@ __all__ = [
     "RecoveryEvent",
     "RecoveryMiddleware",
     "RecoveryReport",
+    "RedisFleet",
     "Resumed",
     "RetryBudget",
     "Rule",
@@ -98,6 +100,7 @@ _HOMES = {
     "RecoveryEvent": "_core.events",
     "RecoveryMiddleware": "middleware",
     "RecoveryReport": "_doors.report",
+    "RedisFleet": "fleet",
     "Resumed": "_core.events",
     "RetryBudget": "_core.budget",
     "Rule": "_core.rules",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
 
 __all__ = ["RecoveryMiddleware", "wrap"]
@@ -61,6 +62,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -76,6 +78,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
         fallbacks: Sequence[Target] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self._state = ClientState(
             policy,
@@ -84,6 +87,7 @@ class RecoveryMiddleware(anthropic.Middleware):
             on_event=on_event,
             clock=clock,
             fallbacks=Fallbacks(fallbacks, _bare),
+            fleet=fleet,
         )
 
     @property
@@ -123,7 +127,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
@@ -146,7 +154,11 @@ class RecoveryMiddleware(anthropic.Middleware):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
 
 def _returned(
@@ -174,6 +186,7 @@ def wrap(
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
     fallbacks: Sequence[Target] = (),
+    fleet: Fleet | None = None,
 ) -> ClientT:
     """Return a client that retries its calls and resumes its streams.
 
@@ -184,13 +197,16 @@ def wrap(
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
         policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+            All clients that are wrapped with the same policy share its retry budget.
         tracer_provider: Creates the spans; the global provider if None.
         meter_provider: Creates the metrics; the global provider if None.
-        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
-            coroutine function. Exceptions that it raises are logged and suppressed.
+        on_event: Called with each `RecoveryEvent` as it happens, in the context of the thread or
+            task that opens, reads or closes the stream; with an async client it may be a coroutine
+            function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
@@ -208,6 +224,7 @@ def wrap(
         on_event=on_event,
         clock=clock,
         fallbacks=fallbacks,
+        fleet=fleet,
     )
     recovery.check_for(client)
     return cast("ClientT", sdk_facts.copy_with(client, [*_others(client), recovery]))

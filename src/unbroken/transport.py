@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
 
     class _SyncBase(httpx.BaseTransport, httpx2.BaseTransport):
@@ -94,6 +95,7 @@ class _Recovering:
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
         fallbacks: Sequence[Target] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self._inner = inner
         self._state = ClientState(
@@ -103,6 +105,7 @@ class _Recovering:
             on_event=on_event,
             clock=clock,
             fallbacks=Fallbacks(fallbacks, _refuse),
+            fleet=fleet,
         )
         if self._base == "BaseTransport":
             self._state.check_for_threads()
@@ -127,6 +130,7 @@ class RecoveryTransport(_Recovering, _SyncBase):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, which are asked in this order where the request's own would have to
             be waited for longer than `Policy.patience`; without a client of their own.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `inner` is not a sync transport of httpx or httpx2.
@@ -151,7 +155,11 @@ class RecoveryTransport(_Recovering, _SyncBase):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -186,6 +194,7 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         fallbacks: Other models, which are asked in this order where the request's own would have to
             be waited for longer than `Policy.patience`; without a client of their own.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `inner` is not an async transport of httpx or httpx2.
@@ -210,7 +219,11 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
     async def aclose(self) -> None:
         """Close the inner transport."""

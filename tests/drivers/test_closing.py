@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from unbroken._core.recovery import Recovery
 from unbroken._doors.upstream import AsyncHttpUpstream
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
+from unbroken._drive.finalizers import finalizers
 from unbroken._drive.sync import Driver
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Around:
     status, request_id, answer = 200, None, None
     is_stream = True
     framing = ServerSentEvents
+    opened = None
 
     def __init__(self, log: list[str], *, shares_connection: bool) -> None:
         self.log = log
@@ -92,6 +95,9 @@ class Around:
 
     def abort(self) -> None:
         self.log.append("hung up")
+
+    def hang_up(self) -> None:
+        self.log.append("shut down")
 
     def sending(self) -> Any:
         return nullcontext()
@@ -335,10 +341,18 @@ def test_a_call_cancelled_while_it_opens_is_closed():
     asyncio.run(run())
 
 
+def test_a_call_that_is_abandoned_is_ended_elsewhere():
+    call = Call()
+    call.driver.abandon()
+    assert finalizers().finish()
+    assert call.log == ["shut down", "closed", "hung up", "Cancelled"]
+
+
 def test_a_call_that_is_abandoned_is_ended_without_an_event_loop():
     call = asyncio.run(AsyncCall().open())
     call.driver.abandon()
-    assert call.log == ["closed", "Cancelled now"]
+    assert finalizers().finish()
+    assert call.log == ["shut down", "closed", "Cancelled now"]
 
 
 def test_a_closed_call_is_not_abandoned_again():
@@ -350,7 +364,37 @@ def test_a_closed_call_is_not_abandoned_again():
     call = asyncio.run(run())
     call.log.clear()
     call.driver.abandon()
+    assert finalizers().finish()
     assert call.log == []
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closed", "dropped"])
+def test_inside_the_garbage_collector_only_the_socket_is_shut_down(closes):
+    class Closing:
+        """Closes a stream at its end, as generators of the SDK do."""
+
+        def __init__(self, driver: Driver) -> None:
+            self.driver, self.cycle = driver, self
+
+        def __del__(self) -> None:
+            inside.append(finalizers().is_collecting())
+            if closes:
+                self.driver.close()
+            log.append("left")
+
+    inside: list[bool] = []
+    call = Call()
+    log = call.log
+    Closing(call.driver)
+    del call
+    with finalizers()._working:  # so that the other thread comes after
+        gc.collect()
+        assert inside == [True]
+        assert set(log) == {"shut down", "left"}
+    assert finalizers().finish()
+    after = log[log.index("left") :]
+    assert after[:4] == ["left", "closed", "hung up", "Cancelled"]
+    assert log.count("Cancelled") == 1
 
 
 # The budget

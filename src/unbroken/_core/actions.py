@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Send",
     "Sleep",
+    "is_end",
     "is_retry",
 ]
 
@@ -93,6 +94,11 @@ def is_retry(action: Action) -> bool:
     if isinstance(action, Send):
         return action.number > 1 and not action.plan.extends
     return isinstance(action, Sleep | AskBudget)
+
+
+def is_end(action: Action) -> bool:
+    """Whether nothing follows an action: the call is complete, closed or lost."""
+    return isinstance(action, Finish | GiveUp)
 
 
 ASK_BUDGET = AskBudget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Send, Sleep
@@ -246,7 +247,8 @@ class Recovery:
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         if self.call.phase is Phase.READING:
-            self._record_attempt(now)
+            with suppress(Exception):  # a signal may have interrupted any step before
+                self._record_attempt(now)
         self.call.close(now)
         self._decide(now)
 

@@ -49,6 +49,7 @@ class Ask:
         streams: Whether the answer is to come as a stream.
         beta: Whether it is for the beta API.
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
+        host: The host that it is for, if there is no client of the SDK to ask.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
         provider: Who serves the model, as OpenTelemetry's conventions name it.
     """
@@ -59,6 +60,7 @@ class Ask:
     streams: bool
     beta: bool
     timeout: ReadTimeout | None
+    host: str = ""
     is_signed: bool = False
     provider: str = "anthropic"
 

@@ -118,7 +118,10 @@ def hang_up(response: Any) -> None:
     if sock is None or response.is_closed or response.http_version != "HTTP/1.1":
         return
     with suppress(OSError):  # the peer closed it first
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if isinstance(sock, socket.socket):  # not by the method of an SSL socket
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:

@@ -30,9 +30,10 @@ class SplicedResponse(Response):
             yield from super().iter_bytes(chunk_size)
             return
         self.is_stream_consumed = True
+        request_error = library_of(self).RequestError  # at exit, it is not found any more
         try:
             yield from self.stream
-        except library_of(self).RequestError as error:
+        except request_error as error:
             error.request = self.request
             raise
         finally:
@@ -45,10 +46,11 @@ class SplicedResponse(Response):
                 yield chunk
             return
         self.is_stream_consumed = True
+        request_error = library_of(self).RequestError  # as above
         try:
             async for chunk in self.stream:
                 yield chunk
-        except library_of(self).RequestError as error:
+        except request_error as error:
             error.request = self.request
             raise
         finally:

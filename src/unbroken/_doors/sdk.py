@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unbroken._doors.call import HttpCall
     from unbroken._doors.targets import Fallbacks
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
@@ -186,7 +187,8 @@ class _SdkDoor(HttpDoor):
     def _interrupted(self, lost: LostCall, cause: BaseException | None) -> StreamInterrupted:
         report = self._reporter.report()
         message = explain(lost, report)
-        interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
+        method = self._request.method.upper()
+        interrupted = StreamInterrupted(message, report=report, method=method, url=self.url)
         interrupted.__cause__ = cause
         return interrupted
 
@@ -205,6 +207,7 @@ class _SdkDoor(HttpDoor):
 class SdkDoor(_SdkDoor):
     """Sends the requests of one call of a sync client."""
 
+    opened: Upstream | None = None
     _is_async = False
 
     def send(self, request: Send) -> HttpUpstream:
@@ -215,15 +218,25 @@ class SdkDoor(_SdkDoor):
         else:  # the driver closes it
             response = self._as_own(self._ask_fallback(client, request).__enter__())
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        return HttpUpstream(http, answer, is_stream=self._ask.resumes, read_as=self._framing)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            upstream = HttpUpstream(
+                http, answer, is_stream=self._ask.resumes, read_as=self._framing
+            )
+            self.opened = upstream
+        except BaseException:
+            if http is not None:
+                http.close()
+            raise
+        return upstream
 
 
 class AsyncSdkDoor(_SdkDoor):
     """Sends the requests of one call of an async client."""
 
+    opened: AsyncUpstream | None = None
     _is_async = True
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
@@ -234,7 +247,16 @@ class AsyncSdkDoor(_SdkDoor):
         else:  # the driver closes it
             response = self._as_own(await self._ask_fallback(client, request).__aenter__())
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes, read_as=self._framing)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            upstream = AsyncHttpUpstream(
+                http, answer, is_stream=self._ask.resumes, read_as=self._framing
+            )
+            self.opened = upstream
+        except BaseException:
+            if http is not None:
+                await http.aclose()
+            raise
+        return upstream

@@ -2,8 +2,8 @@
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
 `max_retries`, `base_url`, `_make_status_error_from_response`, `_open_telemetry`, `_use_sigv4`); the
-names of its base classes; `options.json_data` and `options.extra_json`.
-`tests/doors/test_sdk_privates.py` fails when one of these changes.
+names of its base classes; `_strict_response_validation`; `options.json_data` and
+`options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
 """
 
 from __future__ import annotations
@@ -166,7 +166,10 @@ def copy_with(client: Any, middleware: Sequence[Any], *, traces: bool = True) ->
     # Before 2.6, a copy of a Bedrock client forgets its profile.
     if profile and "aws_profile" not in parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
-    return client.with_options(**options)
+    copied = client.with_options(**options)
+    # Copies forget it, but for those of some platforms.
+    copied._strict_response_validation = client._strict_response_validation  # noqa: SLF001
+    return copied
 
 
 def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:

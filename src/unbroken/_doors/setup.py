@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unbroken._core.cooldown import Cooldowns
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
+from unbroken._core.route import NOWHERE_ELSE
 from unbroken._doors.call import HttpCall
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._doors.targets import NO_FALLBACKS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Fallbacks
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Budget, Fleet
     from unbroken._telemetry.calls import CallTelemetry
 
 __all__ = ["ClientState"]
@@ -43,10 +45,11 @@ class ClientState:
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
         fallbacks: Other targets that can answer.
+        fleet: What other processes share with this one.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
-            variable has an invalid value.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, `fleet` is of no use,
+            or an environment variable has an invalid value.
     """
 
     def __init__(
@@ -58,9 +61,12 @@ class ClientState:
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
         fallbacks: Fallbacks = NO_FALLBACKS,
+        fleet: Fleet | None = None,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
+        if fleet is not None and not hasattr(fleet, "cooldowns"):
+            raise ValueError(f"fleet must be a RedisFleet, not {fleet!r}")
         if on_event is not None and not callable(on_event):
             raise ValueError(f"on_event must be a function, not {on_event!r}")
         self.policy = Policy.from_env() if policy is None else policy
@@ -71,7 +77,10 @@ class ClientState:
         )
         self.fallbacks = fallbacks
         """Other targets that can answer."""
+        self._fleet = fleet
         self._cooldowns = Cooldowns() if fallbacks else None
+        if fleet is not None:
+            self._cooldowns = fleet.cooldowns
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
@@ -106,7 +115,7 @@ class ClientState:
             self.current_policy(),
             self._prefill,
             now,
-            self.fallbacks.candidates(ask, client),
+            NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
             self._cooldowns,
         )
 
@@ -114,18 +123,23 @@ class ClientState:
         """A driver of a call, for threads."""
         self.check_for_threads()
         observer = CallObserver(self._told(call, door.url, method), self._on_event)
-        return Driver(call.machine, door, self.clock, observer, call.policy.budget)
+        return Driver(call.machine, door, self.clock, observer, self._budget(call))
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
         observer = AsyncCallObserver(self._told(call, door.url, method), self._on_event)
-        budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
-        return AsyncDriver(call.machine, door, self.async_clock, observer, budget)
+        budget = self._budget(call)
+        shared = None if budget is None else LocalBudget(budget)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, shared)
 
     def _told(self, call: HttpCall, url: str, method: str) -> CallTelemetry:
         ask = call.ask
         return self._telemetry.call(
             method, url, creates_message=ask.is_message, provider=ask.provider
         )
+
+    def _budget(self, call: HttpCall) -> Budget | None:
+        own = call.policy.budget
+        return own if own is None or self._fleet is None else self._fleet.budget

@@ -101,10 +101,10 @@ class Fallbacks:
             ask: What the caller asks for.
             own: The caller's client; None if it is unknown.
         """
-        if not self._targets or not ask.is_message or not isinstance(ask.body, dict):
+        if not ask.is_message or not isinstance(ask.body, dict):
             return NOWHERE_ELSE
         model = ask.body.get("model")
-        first = _candidate(None, model, sdk_clients.host_of(own), None)
+        first = _candidate(None, model, sdk_clients.host_of(own) or ask.host, None)
         return [first, *(self._candidate(number, ask, own) for number in range(len(self._targets)))]
 
     def _candidate(self, number: int, ask: Ask, own: Any) -> Candidate:
@@ -116,7 +116,7 @@ class Fallbacks:
         )
         why = obstacle(ask.body, ask.headers.get("anthropic-beta", ""), place)
         model = target.model or ask.body.get("model")
-        return _candidate(target.name, model, sdk_clients.host_of(client or own), why)
+        return _candidate(target.name, model, sdk_clients.host_of(client or own) or ask.host, why)
 
     def client(self, target: int) -> Any:
         """The client to ask a target with, by its number; None for the caller's own."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unbroken._core.resume import Plan
     from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
 
@@ -57,6 +58,7 @@ def ask_of(request: Any) -> Ask | None:
         streams=bool(path["streams"] or body.get("stream")),
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
+        host=str(request.url.netloc, "ascii"),
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
         provider=_provider(path, request.url.host),
     )
@@ -245,34 +247,46 @@ class _TransportDoor(HttpDoor):
 class TransportDoor(_TransportDoor):
     """Sends the requests of one call through a sync transport."""
 
+    opened: Upstream | None = None
     _content_class = _SyncContent
 
     def send(self, request: Send) -> HttpUpstream:
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = self._inner.handle_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._first = self._first or upstream
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._first = self._first or upstream
+            self.opened = upstream
+        except BaseException:
+            http.close()
+            raise
         return upstream
 
 
 class AsyncTransportDoor(_TransportDoor):
     """Sends the requests of one call through an async transport."""
 
+    opened: AsyncUpstream | None = None
     _content_class = _AsyncContent
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = await self._inner.handle_async_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._first = self._first or upstream
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._first = self._first or upstream
+            self.opened = upstream
+        except BaseException:
+            await http.aclose()
+            raise
         return upstream

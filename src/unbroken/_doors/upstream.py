@@ -59,6 +59,11 @@ class _Upstream:
             return framing
         return Translated(framing, self._read_as())
 
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
+        if self.http is not None:
+            http_facts.hang_up(self.http)
+
 
 _CONTENT_TYPES: dict[Any, str] = {
     EventStream: CONTENT_TYPE,
@@ -93,9 +98,8 @@ class HttpUpstream(_Upstream):
 
     def abort(self) -> None:
         """Close the connection while another thread may be reading from it."""
-        if self.http is not None:
-            http_facts.hang_up(self.http)
-            self.http.close()
+        self.hang_up()
+        self.close()
 
 
 def _nothing() -> Iterator[bytes]:

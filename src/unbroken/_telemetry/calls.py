@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import metrics, trace
 
-from unbroken._core.attempts import Outcome
 from unbroken._core.events import Cancelled, Completed, GaveUp
 from unbroken._telemetry import names
 from unbroken._telemetry.facts import DEFAULT_PROVIDER, Endpoint
@@ -82,7 +80,6 @@ class CallTelemetry:
         others: What else is told.
     """
 
-    _last: RecoveryEvent | None = None
     _ended = False
 
     def __init__(self, spans: CallSpans, *others: _Listener) -> None:
@@ -96,7 +93,6 @@ class CallTelemetry:
         with self._lock:
             if self._ended:
                 return
-            self._last = event
             self._ended = isinstance(event, (Completed, GaveUp, Cancelled))
             for listener in self._listeners:
                 try:
@@ -108,18 +104,6 @@ class CallTelemetry:
     def sending(self) -> AbstractContextManager[None]:
         """Make the attempt's span the current one, for as long as a request is being sent."""
         return self._spans.sending()
-
-    def __del__(self) -> None:
-        # A stream dropped unread, or a task that was killed, may leave nobody to tell the end.
-        if self._last is not None and not self._ended:
-            self.notify(_abandoned(self._last))
-
-
-def _abandoned(last: RecoveryEvent) -> Cancelled:
-    attempt = last.attempt
-    if attempt.outcome is None:
-        attempt = dataclasses.replace(attempt, outcome=Outcome.CANCELLED)
-    return Cancelled(last.call_id, last.model, attempt, attempts=(attempt,), seconds=0.0)
 
 
 def _provider_of_sdk() -> str | None:
