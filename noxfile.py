@@ -22,9 +22,11 @@ SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
 
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
-    "langchain": ["langchain-anthropic"],
+    "langchain": ["langchain", "langchain-anthropic"],
     "instructor": ["instructor", "anthropic"],
     "litellm": ["litellm"],
+    "llama_index": ["llama-index-llms-anthropic", "anthropic<2"],
+    "mirascope": ["mirascope[anthropic]"],
 }
 """What each module of `tests/frameworks` needs."""
 

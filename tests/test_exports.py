@@ -72,7 +72,7 @@ LIBRARIES = {
         "middleware",
         "transport",
     },
-    "anyio": {"_drive.clock", "_drive.limit"},
+    "anyio": {"_drive.clock", "_drive.limit", "_doors.upstream"},
     "httpx": {"transport"},
     "httpx2": {"_doors.responses", "transport"},
     "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},

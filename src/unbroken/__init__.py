@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from unbroken._doors.targets import Target
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
-    from unbroken.errors import StreamInterrupted
+    from unbroken.errors import StreamInterrupted, StreamTimedOut
     from unbroken.fleet import RedisFleet
     from unbroken.middleware import RecoveryMiddleware, wrap
 
@@ -68,6 +68,7 @@ __all__ = [
     "Rule",
     "SeamKind",
     "StreamInterrupted",
+    "StreamTimedOut",
     "Target",
     "Usage",
     "Waiting",
@@ -106,6 +107,7 @@ _HOMES = {
     "Rule": "_core.rules",
     "SeamKind": "_core.seam",
     "StreamInterrupted": "errors",
+    "StreamTimedOut": "errors",
     "Target": "_doors.targets",
     "Usage": "_core.usage",
     "Waiting": "_core.events",

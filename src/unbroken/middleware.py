@@ -9,7 +9,7 @@ import anthropic
 from unbroken._core.actions import GiveUp
 from unbroken._doors import sdk_clients, sdk_facts
 from unbroken._doors.plain import as_plain, is_made_as_stream, streamed
-from unbroken._doors.report import EXTENSION
+from unbroken._doors.report import attach
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
 from unbroken._doors.setup import ClientState
@@ -122,7 +122,10 @@ class RecoveryMiddleware(anthropic.Middleware):
     def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
         state, client = self._state, sdk_facts.client_of(call_next)
         call = state.begin(ask, state.clock.now(), client)
-        door = SdkDoor(call, request, call_next, state.clock, state.fallbacks)
+        outermost = sdk_facts.is_outermost(client, self)
+        door = SdkDoor(
+            call, request, call_next, state.clock, state.fallbacks, is_outermost=outermost
+        )
         driver = state.driver(call, door, request.method)
         action = driver.open()
         if isinstance(action, GiveUp):
@@ -149,7 +152,10 @@ class RecoveryMiddleware(anthropic.Middleware):
     async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
         state, client = self._state, sdk_facts.client_of(call_next)
         call = state.begin(ask, state.async_clock.now(), client)
-        door = AsyncSdkDoor(call, request, call_next, state.async_clock, state.fallbacks)
+        outermost = sdk_facts.is_outermost(client, self)
+        door = AsyncSdkDoor(
+            call, request, call_next, state.async_clock, state.fallbacks, is_outermost=outermost
+        )
         driver = state.async_driver(call, door, request.method)
         action = await driver.open()
         if isinstance(action, GiveUp):
@@ -168,12 +174,11 @@ def _returned(
     upstream: Any = driver.upstream
     response, door.response = door.response, None
     http = upstream.http
-    extensions = {EXTENSION: call.reporter}
     if upstream.is_stream:
-        response.http_response = spliced_response(http, body, driver, extensions)
-        response.http_response.stream.set_response(response.http_response)
-    elif http is not None:
-        http.extensions.update(extensions)
+        response.http_response = http = spliced_response(http, body, driver, {})
+        http.stream.set_response(http)
+    if http is not None:
+        attach(http, call.reporter)
     return response
 
 

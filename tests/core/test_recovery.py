@@ -277,19 +277,11 @@ class TestWhatIsNoGuess:
         assert run.machine.call.reason is Reason.LIVE_BLOCK
         assert b"thinking_delta" in run.out
 
-    def test_a_continued_thread(self) -> None:
+    def test_a_forgotten_thread(self) -> None:
         service = Service(TEXT)
         first = service.run(request(thread={"type": "create"}))
         thread = {"type": "continue", "previous_message_id": first.message()["id"]}
         service.cuts = [900]
-        run = service.run(request(thread=thread))
-        assert run.machine.call.reason is Reason.THREAD
-
-    def test_a_continued_thread_of_which_nothing_was_delivered(self) -> None:
-        service = Service(TEXT)
-        first = service.run(request(thread={"type": "create"}))
-        thread = {"type": "continue", "previous_message_id": first.message()["id"]}
-        service.cuts = [10]
         run = service.run(request(thread=thread))
         assert run.machine.call.reason is Reason.THREAD
 

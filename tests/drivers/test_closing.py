@@ -7,6 +7,7 @@ import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 
@@ -519,3 +520,103 @@ def test_an_iterator_without_aclose_is_closed_with_its_response():
         assert body.closed
 
     asyncio.run(run())
+
+
+class Nested(httpx.AsyncByteStream):
+    """A body read through two generators, as those of `httpx` are.
+
+    Args:
+        after_closing: What the inner one does when it is read after the body was closed.
+    """
+
+    def __init__(self, after_closing: Callable[[], Any]) -> None:
+        self.after_closing = after_closing
+        self.is_closed = False
+        self.ended: list[str] = []
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self.inner():
+                yield chunk
+        finally:
+            self.ended.append("outer")
+
+    async def inner(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                if self.is_closed:
+                    await self.after_closing()
+                yield b"x"
+        finally:
+            self.ended.append("inner")
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def raise_closed() -> None:
+    raise httpx.ReadError("closed")
+
+
+def upstream_of(body: httpx.AsyncByteStream) -> AsyncHttpUpstream:
+    request = httpx.Request("POST", "http://127.0.0.1")
+    return AsyncHttpUpstream(
+        httpx.Response(200, stream=body, request=request), None, is_stream=True
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after_closing", [raise_closed, anyio.sleep_forever])
+async def test_all_generators_of_a_closed_body_end(after_closing):
+    body = Nested(after_closing)
+    upstream = upstream_of(body)
+    assert await anext(upstream.chunks()) == b"x"
+    await upstream.close()
+    assert body.ended == ["inner", "outer"]
+
+
+@pytest.mark.anyio
+async def test_a_body_without_end_can_be_closed():
+    class Endless(Nested):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield b"x"
+            finally:
+                self.ended.append("outer")
+
+    body = Endless(raise_closed)
+    upstream = upstream_of(body)
+    assert await anext(upstream.chunks()) == b"x"
+    await upstream.close()
+    assert body.ended == ["outer"]
+
+
+@pytest.mark.anyio
+async def test_a_body_that_another_task_reads_can_be_closed():
+    woken = anyio.Event()
+
+    class Waiting(Nested):
+        async def inner(self) -> AsyncIterator[bytes]:
+            await woken.wait()
+            await self.after_closing()
+            yield b"never"
+
+    body = Waiting(raise_closed)
+    upstream = upstream_of(body)
+    chunks = upstream.chunks()
+    met = []
+
+    async def read() -> None:
+        with pytest.raises(httpx.ReadError) as raised:
+            await anext(chunks)
+        met.append(raised.value)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await upstream.close()
+        assert met == []
+        woken.set()
+    assert len(met) == 1
+    assert body.ended == ["outer"]

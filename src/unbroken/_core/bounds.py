@@ -46,6 +46,7 @@ class Reason(StrEnum):
     OFF_TOPIC = "off_topic"
     DRAINED = "drained"
     TOOL_INPUT = "tool_input"
+    CALLBACK = "callback"
 
 
 REASONS = {
@@ -62,8 +63,8 @@ REASONS = {
         "half a JSON document cannot be continued; ask again, or set Continuation(mode='restart')"
     ),
     Reason.THREAD: (
-        "the request continues a thread, whose earlier turns are not in it; "
-        "start a new thread with the whole history"
+        "the request continues a thread whose earlier turns this client did not make, or has "
+        "forgotten; start a new thread with the whole history"
     ),
     Reason.UNKNOWN_BLOCK: (
         "the answer holds a kind of content block that this version cannot send back; "
@@ -80,6 +81,7 @@ REASONS = {
     ),
     Reason.DRAINED: "unbroken.drain() was called",
     Reason.TOOL_INPUT: "the model wrote a tool call twice whose input is no JSON object",
+    Reason.CALLBACK: "a function of the policy raised: Continuation.prompt, or the wait of a rule",
     Reason.OFF_TOPIC: "the model answered the request to continue several times, and did not",
 }
 
@@ -155,7 +157,11 @@ class Bounds:
         return since
 
     def failed(self, failure: Failure, cause: BaseException | None, now: float) -> float | Reason:
-        """Take in a failed attempt: seconds to wait before the next one, or why there is none."""
+        """Take in a failed attempt: seconds to wait before the next one, or why there is none.
+
+        Raises:
+            CallbackError: If the wait of the policy's rule raises.
+        """
         again = failure.kind is self._kind and not self._fruitful
         self._kind = failure.kind
         self._in_a_row = self._in_a_row + 1 if again else 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Attempt, AttemptKind, Outcome
 from unbroken._core.bounds import Bounds, Reason
+from unbroken._core.callbacks import CallbackError
 from unbroken._core.events import (
     AttemptFailed,
     AttemptStarted,
@@ -18,6 +19,7 @@ from unbroken._core.events import (
     RecoveryEvent,
     Waiting,
 )
+from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.route import Route
 from unbroken._core.states import Input, Phase, after
 from unbroken._core.usage import AttemptUsage
@@ -25,7 +27,6 @@ from unbroken._core.usage import AttemptUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken._core.failures import Failure
     from unbroken._core.policy import Policy
     from unbroken._core.usage import Usage
 
@@ -42,6 +43,8 @@ class FailedAttempt:
         origin: The response with the HTTP error, or the frame of the error event, if there was one.
         message: The message of the API's error; never logged or shown.
         request_id: The `request-id` header of the response, if there was one.
+        is_callers: Whether `error` is of the caller's own code, neither of the connection nor of
+            the API. It is raised as it is.
     """
 
     failure: Failure
@@ -49,6 +52,7 @@ class FailedAttempt:
     origin: Any = None
     message: str = field(default="", repr=False)
     request_id: str | None = None
+    is_callers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class Call:
     @property
     def reported_failure(self) -> FailedAttempt:
         """The failure that the caller gets: what broke the answer off, else the last failure."""
-        failed = self.outage_cause if self.delivered else self.last_failure
+        broke_off = self.delivered and self.reason is not Reason.CALLBACK
+        failed = self.outage_cause if broke_off else self.last_failure
         assert failed is not None
         return failed
 
@@ -132,6 +137,11 @@ class Call:
     def attempt(self) -> Attempt:
         """The current attempt, or the last one."""
         return self.attempts[-1]
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a request was sent, and its response has not begun."""
+        return self.phase is Phase.ASKING and bool(self.attempts) and self.attempt.outcome is None
 
     @property
     def extra_tokens(self) -> int:
@@ -193,7 +203,7 @@ class Call:
         failed: FailedAttempt,
         now: float,
         *,
-        refusal: Reason | None = None,
+        refusal: Reason | CallbackError | None = None,
         reformulate: bool = False,
     ) -> None:
         """The attempt failed: wait for the next one, or give up.
@@ -205,19 +215,35 @@ class Call:
             reformulate: Whether the form of the request was refused, and the next one has another.
         """
         self._end_attempt(failed, now)
+        verdict: float | Reason | CallbackError
         if refusal is not None:
-            verdict: float | Reason = refusal
+            verdict = refusal
         elif reformulate:
             verdict = self.bounds.asked_wrongly(now)
         else:
-            verdict = self.bounds.failed(failed.failure, failed.error, now)
-        if isinstance(verdict, Reason):
+            verdict = self._verdict(failed, now)
+        if isinstance(verdict, CallbackError):
+            self.callback_raised(verdict.error, failed, now)
+        elif isinstance(verdict, Reason):
             self._give_up(verdict, now)
         else:
             self.wait = verdict
             self.phase = after(self.phase, Input.FAILED)
             if not self.bounds.costs_budget:
                 self.charged(granted=True, now=now)
+
+    def _verdict(self, failed: FailedAttempt, now: float) -> float | Reason | CallbackError:
+        try:
+            return self.bounds.failed(failed.failure, failed.error, now)
+        except CallbackError as error:
+            return error
+
+    def callback_raised(self, error: Exception, failed: FailedAttempt, now: float) -> None:
+        """Give up with what a function of the policy raised, caused by what it was called for."""
+        failure = Failure(FailureKind.REJECTED, type(error).__name__)
+        self.outage_cause = failed
+        self.last_failure = FailedAttempt(failure, error, is_callers=True)
+        self._give_up(Reason.CALLBACK, now)
 
     def charged(self, *, granted: bool, now: float) -> None:
         """The retry budget was asked for one more attempt, or need not be."""

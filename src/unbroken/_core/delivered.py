@@ -13,7 +13,7 @@ from unbroken._core.stream.blocks import Block, Handling
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Delivered"]
+__all__ = ["Delivered", "sendable_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Delivered:
 
     def turn(self) -> list[dict[str, Any]]:
         """The content of an assistant turn that holds it all."""
-        return _turn([_sendable(block.content()) for block in self.blocks])
+        return sendable_turn([block.content() for block in self.blocks])
 
     def turns(self, text_length: int, prompt: str) -> tuple[dict[str, Any], ...]:
         """The turns that ask to go on from it, or from so many characters of the last texts."""
@@ -84,6 +84,11 @@ class Delivered:
         if content and content[-1]["type"] == "text":
             content[-1]["text"] = content[-1]["text"].rstrip()
         return content
+
+
+def sendable_turn(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The content of an assistant turn, from the content of a message."""
+    return _turn([_sendable(block) for block in content])
 
 
 def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:

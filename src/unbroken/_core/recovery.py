@@ -10,7 +10,8 @@ from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Sen
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
-from unbroken._core.delivered import Delivered
+from unbroken._core.callbacks import CallbackError
+from unbroken._core.delivered import Delivered, sendable_turn
 from unbroken._core.events import RecoveryEvent, Resumed
 from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
@@ -26,6 +27,7 @@ from unbroken._core.stream.blocks import Handling
 from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
+from unbroken._core.threads import continues_thread, refuses_thread
 from unbroken._core.turns import Request
 from unbroken._core.usage import CHARS_PER_TOKEN
 from unbroken._core.watch import Overdue, Watch
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from unbroken._core.route import Candidate
     from unbroken._core.seam import Seam
     from unbroken._core.stream.fast_lane import DeltaRun
+    from unbroken._core.threads import ThreadTurn
 
 __all__ = ["Recovery"]
 
@@ -54,6 +57,7 @@ class Recovery:
         body: The JSON body of the caller's request.
         now: Monotonic seconds at which the call starts.
         prefill: Which models take a prefill.
+        thread: What is known of the thread that the request is a turn of, if it is one of a thread.
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
@@ -69,6 +73,7 @@ class Recovery:
         now: float,
         *,
         prefill: Prefill,
+        thread: ThreadTurn | None = None,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
@@ -81,7 +86,9 @@ class Recovery:
         """What happened since `take_events()` was called last."""
         self.message: Message | None = None
         """The caller's message, once a stream was opened."""
-        self._body = body
+        self._thread = thread
+        self._body = body if thread is None else thread.first  # to be asked from the beginning
+        self._whole = body if thread is None else thread.whole  # to be continued, if it is known
         self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._prefill = prefill
         self._thinking_of: str | None = None  # the model whose thinking was delivered
@@ -174,6 +181,7 @@ class Recovery:
         self.call.note(status=status, request_id=request_id)
         if message is not None:
             self.call.answered(message)
+            self._remember_answer(message)
         self.call.succeeded(now)
         self._decide(now)
 
@@ -183,8 +191,13 @@ class Recovery:
         reformulate = self._refuses_prefill(failed)
         if reformulate and self._target_model is not None:
             self._prefill.refused_by(self._target_model)
-        plan = self._plan_again()
-        self._retry_or_give_up(failed, plan, now, reformulate=reformulate)
+        refused = self._refuses_thread(failed)
+        if refused:
+            assert self._thread is not None
+            self._body = self._thread.anew or self._body
+        lost = refused and continues_thread(self._body)
+        plan = Reason.THREAD if lost else self._plan_again()
+        self._retry_or_give_up(failed, plan, now, reformulate=reformulate or refused)
         self._decide(now)
 
     def receive(self, data: bytes, now: float) -> bytes:
@@ -226,21 +239,23 @@ class Recovery:
         self._decide(now)
 
     def drain(self, now: float) -> bytes:
-        """The process shuts down: end what is read, and make no further attempt.
+        """The process shuts down: end the attempt under way, and make no further one.
 
-        Not while a request is sent. Return what the caller gets for that.
+        Return what the caller gets for that.
         """
         out = b""
+        is_read = self.call.phase is Phase.READING
         if not self.call.attempts:
             self.call.waited()  # the first request is no retry
-        elif self.call.phase is not Phase.READING:
-            self.call.drained(now)
-        elif self._reading is not None and self._reading.ended:
+        elif is_read and self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
-        else:
-            self._record_attempt(now)
+        elif is_read or self.call.is_sending:
+            if is_read:
+                self._record_attempt(now)
             failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
             self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        else:
+            self.call.drained(now)
         self._decide(now)
         return out
 
@@ -301,7 +316,7 @@ class Recovery:
     def _retry_or_give_up(
         self,
         failed: FailedAttempt,
-        plan: Plan | Reason | EndTurn,
+        plan: Plan | Reason | EndTurn | CallbackError,
         now: float,
         *,
         reformulate: bool = False,
@@ -309,11 +324,13 @@ class Recovery:
         """Plan the next request, if there is one to make and the bounds allow it."""
         if isinstance(plan, Plan) and self._costs_too_much(plan):
             plan = Reason.MAX_EXTRA_TOKENS
-        refusal = plan if isinstance(plan, Reason) else None
+        refusal = plan if isinstance(plan, Reason | CallbackError) else None
         before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
         if self.call.route.current != before:
             plan = self._plan_again()
+            if isinstance(plan, CallbackError):
+                self.call.callback_raised(plan.error, failed, now)
         if isinstance(plan, Plan):
             self._plan = plan
 
@@ -334,7 +351,15 @@ class Recovery:
         """The caller's request, as the target takes it."""
         if self.call.route.is_own:
             return self._body
-        return for_model(self._body, self._target_model)
+        return self._whole_body()
+
+    def _whole_body(self) -> Any:
+        """The request that a continuation adds to, as the target takes it.
+
+        Of a thread, it has the whole conversation: no other request or target knows the thread.
+        """
+        whole = self._body if self._whole is None else self._whole
+        return whole if self.call.route.is_own else for_model(whole, self._target_model)
 
     def _has_delivered(self) -> bool:
         return self.message is not None and bool(self.message.blocks)
@@ -346,29 +371,37 @@ class Recovery:
             and refuses_prefill(failed.failure.status, failed.message)
         )
 
-    def _plan_again(self) -> Plan | Reason | EndTurn:
+    def _refuses_thread(self, failed: FailedAttempt) -> bool:
+        """Whether the same request cannot be made again, as the first may have been answered."""
+        again = self.call.attempt.number > 1 and continues_thread(self._plan.body)
+        return again and refuses_thread(failed.failure.error_code)
+
+    def _plan_again(self) -> Plan | Reason | EndTurn | CallbackError:
         """Plan the next request after one that brought nothing, or for another target."""
         return self._next_plan() if self._has_delivered() else Plan(self._request_body())
 
-    def _next_plan(self) -> Plan | Reason | EndTurn:
+    def _next_plan(self) -> Plan | Reason | EndTurn | CallbackError:
         assert self.message is not None
         blocks = self.message.blocks
         if self.message.growth == self._paused_at:
-            return resume_pause(self._request_body(), Delivered(blocks, self.message.open))
+            return resume_pause(self._whole_body(), Delivered(blocks, self.message.open))
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
-        return resume(
-            Situation(
-                self._request_body(),
-                Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
-                self.call.policy.resuming,
-                takes_prefill=self._prefill.taken_by(self._target_model or ""),
-                trim_word=self._may_trim_word,
-                replies=self._replies,
-                paid=self._paid_chars,
-            )
+        now = Situation(
+            self._whole_body(),
+            Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
+            self.call.policy.resuming,
+            takes_prefill=self._prefill.taken_by(self._target_model or ""),
+            trim_word=self._may_trim_word,
+            replies=self._replies,
+            again=self._request_body(),
+            paid=self._paid_chars,
         )
+        try:
+            return resume(now)
+        except CallbackError as error:
+            return error
 
     def _thinks_alike(self) -> bool:
         """Whether the target can read the thinking that was delivered."""
@@ -442,7 +475,7 @@ class Recovery:
         """The model ended the message: deliver its end."""
         self._record_attempt(now)
         out = reading.finish()
-        self._record_message()
+        self._record_message(is_stored=reading.stopped and self._ledger.is_first)
         self.call.succeeded(now)
         return out
 
@@ -456,7 +489,7 @@ class Recovery:
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
             out = reading.finish_as("tool_use")
-            self._record_message()
+            self._record_message(is_stored=False)
             self.call.complete_short(failed, now)
             return out
         self._retry_or_give_up(failed, plan, now)
@@ -525,10 +558,26 @@ class Recovery:
         if was_out:
             self.call.emit(Resumed, kept_chars=self._kept_chars, outage=outage)
 
-    def _record_message(self) -> None:
-        """Record the id, model, usage and stop reason of the message."""
+    def _record_message(self, *, is_stored: bool) -> None:
+        """Record the id, model, usage and stop reason of the message, and the turn of its thread.
+
+        Args:
+            is_stored: Whether the API may have this message, under its id.
+        """
         assert self.message is not None
-        self.call.answered(self.message.without_content())
+        known = self.message.without_content()
+        self.call.answered(known)
+        content = Delivered(self.message.blocks, None)
+        if self._thread is not None and content.understood():
+            stored = is_stored and self.call.route.is_own
+            self._thread.answered(known.get("id"), content.turn(), is_stored=stored)
+
+    def _remember_answer(self, message: dict[str, Any]) -> None:
+        """Remember the turn of a thread that a whole answer ends."""
+        content = message.get("content")
+        if self._thread is not None and isinstance(content, list):
+            stored = self.call.route.is_own
+            self._thread.answered(message.get("id"), sendable_turn(content), is_stored=stored)
 
     def _record_attempt(self, now: float) -> None:
         """Record what the attempt brought."""

@@ -33,6 +33,7 @@ from unbroken._core.seam.quote import (
     strip_trailing,
 )
 from unbroken._core.stream.blocks import Handling
+from unbroken._core.threads import continues_thread
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -98,12 +99,13 @@ class Situation:
     """What is known when an answer broke off.
 
     Attributes:
-        body: The caller's request.
+        body: The caller's request; with the whole conversation, where that is known of a thread.
         delivered: The content that was delivered.
         continuation: The policy's settings.
         takes_prefill: Whether the model is thought to go on from a last assistant turn.
         trim_word: Whether a prefill may be cut where its last word begins.
         replies: The replies since then that could not be joined.
+        again: The request to make again from the beginning; `body` if None.
         paid: Characters of the last texts that `max_tokens` of earlier requests paid for.
     """
 
@@ -113,6 +115,7 @@ class Situation:
     takes_prefill: bool
     trim_word: bool = True
     replies: Replies = NO_REPLIES
+    again: Mapping[str, Any] | None = None
     paid: int = 0
 
     @cached_property
@@ -130,9 +133,9 @@ class Situation:
         is_text = len(self.visible) == 1 and self.visible[0].handling is Handling.TEXT
         return is_text and bool(strip_trailing(self.text))
 
-    def continues_thread(self) -> bool:
-        """Whether the request holds the new turns of a thread only."""
-        return (self.body.get("thread") or {}).get("type") == "continue"
+    def forgot_thread(self) -> bool:
+        """Whether the rest cannot be asked for, as the turns before it are not known."""
+        return bool(self.visible) and continues_thread(self.body)
 
     def prefills(self) -> bool:
         """Whether the model can go on from the text as the last turn."""
@@ -174,7 +177,8 @@ def _thinks(body: Mapping[str, Any]) -> bool:
 
 def _again(now: Situation) -> Plan:
     text = strip_lone_surrogates(now.text)
-    return Plan(now.body, seam=ExactSeam(text) if text else None)
+    body = now.body if now.again is None else now.again
+    return Plan(body, seam=ExactSeam(text) if text else None)
 
 
 def _by_prefill(now: Situation) -> Plan:
@@ -224,7 +228,7 @@ _TABLE: tuple[
     tuple[Callable[[Situation], bool], Callable[[Situation], Plan | Reason | EndTurn]], ...
 ] = (
     (lambda now: now.delivered.breaks_live(), _refuse(Reason.LIVE_BLOCK)),
-    (lambda now: now.continues_thread(), _refuse(Reason.THREAD)),
+    (lambda now: now.forgot_thread(), _refuse(Reason.THREAD)),
     (lambda now: not now.delivered.understood(), _refuse(Reason.UNKNOWN_BLOCK)),
     (lambda now: now.delivered.calls_tools(), lambda _: END_TURN),
     (lambda now: not now.visible, _again),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
     from unbroken._core.route import Candidate
+    from unbroken._core.threads import Threads
 
 __all__ = ["Ask", "HttpCall", "ReadTimeout"]
 
@@ -52,6 +53,7 @@ class Ask:
         host: The host that it is for, if there is no client of the SDK to ask.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
         provider: Who serves the model, as OpenTelemetry's conventions name it.
+        owner: Tells whose credentials it has.
     """
 
     body: Any
@@ -63,6 +65,7 @@ class Ask:
     host: str = ""
     is_signed: bool = False
     provider: str = "anthropic"
+    owner: int = 0
 
     @property
     def resumes(self) -> bool:
@@ -92,11 +95,15 @@ class HttpCall:
         ask: Ask,
         policy: Policy,
         prefill: Prefill,
+        threads: Threads,
         now: float,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
     ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
+        remembers = ask.is_message and not ask.is_signed
+        thread = threads.turn(ask.body, ask.owner) if remembers else None
+        whole = None if thread is None else thread.whole
         if ask.is_signed:
             policy = policy.replace(continuation="off")
         machine = Recovery(
@@ -104,7 +111,8 @@ class HttpCall:
             ask.body,
             now,
             prefill=prefill,
-            live=_live_blocks(policy, ask) if ask.resumes else (),
+            thread=thread,
+            live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
             call_id=os.urandom(8).hex(),
             candidates=candidates,
@@ -122,12 +130,12 @@ def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
     return None if timeout.seconds is None else max(progress, timeout.seconds)
 
 
-def _live_blocks(policy: Policy, ask: Ask) -> set[str]:
+def _live_blocks(policy: Policy, ask: Ask, body: Mapping[str, Any]) -> set[str]:
     """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
     live = set(THINKING) if policy.thinking == "live" else set()
     if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
         return live | {"tool_use"}
-    tools = (tool for tool in ask.body.get("tools") or () if isinstance(tool, dict))
+    tools = (tool for tool in body.get("tools") or () if isinstance(tool, dict))
     return live | {f"tool_use {t.get('name')}" for t in tools if t.get("eager_input_streaming")}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unbroken._core.failures import Failure
     from unbroken._core.recovery import Recovery
 
-__all__ = ["EXTENSION", "RecoveryReport", "Reporter", "report"]
+__all__ = ["EXTENSION", "RecoveryReport", "Reporter", "attach", "report"]
 
 EXTENSION = "unbroken"
 """The key of a response's extensions under which its report is found."""
@@ -117,6 +117,15 @@ class Reporter:
         )
 
 
+def attach(response: Any, reporter: Reporter) -> None:
+    """Let `report()` find the report of a response of the HTTP library.
+
+    A middleware that makes another response of it keeps the request.
+    """
+    for holder in (response, _request(response)):
+        _extensions(holder)[EXTENSION] = reporter
+
+
 def report(source: object) -> RecoveryReport:
     """Return the report of a call.
 
@@ -135,11 +144,23 @@ def report(source: object) -> RecoveryReport:
         source,
         *(getattr(source, name, None) for name in ("response", "http_response")),
     ):
-        extensions = getattr(holder, "extensions", None)
-        if isinstance(extensions, dict) and isinstance(extensions.get(EXTENSION), Reporter):
-            reporter: Reporter = extensions[EXTENSION]
-            return reporter.report()
+        for extensions in (_extensions(holder), _extensions(_request(holder))):
+            if isinstance(extensions.get(EXTENSION), Reporter):
+                reporter: Reporter = extensions[EXTENSION]
+                return reporter.report()
     raise TypeError(
         f"no report in {type(source).__name__}: pass a stream, a raw response, or an error that "
         "came through a client wrapped by unbroken"
     )
+
+
+def _extensions(holder: object) -> dict[str, Any]:
+    extensions = getattr(holder, "extensions", None)
+    return extensions if isinstance(extensions, dict) else {}
+
+
+def _request(holder: object) -> object:
+    try:
+        return getattr(holder, "request", None)
+    except RuntimeError:  # a response that was made without a request
+        return None

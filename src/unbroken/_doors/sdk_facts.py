@@ -28,9 +28,12 @@ __all__ = [
     "headers_of",
     "is_beta",
     "is_message_call",
+    "is_outermost",
     "message_of",
     "next_request",
+    "owner_of",
     "provider_of",
+    "retried_by_sdk",
     "status_error",
     "takes_trace_headers",
     "timeout_of",
@@ -112,6 +115,18 @@ def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> a
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
+
+
+def owner_of(request: anthropic.APIRequest, client: Any) -> int:
+    """Tells whose credentials a request has: the same for the same ones, and none of them."""
+    headers = headers_of(request)
+    of_client = (getattr(client, name, None) for name in ("api_key", "auth_token"))
+    return hash((*of_client, headers.get("x-api-key"), headers.get("authorization")))
+
+
+def is_outermost(client: Any, middleware: object) -> bool:
+    """Whether a middleware is the first of its client's; not if the client is unknown."""
+    return client is not None and next(iter(client.middleware), None) is middleware
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:
@@ -201,6 +216,21 @@ def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
 def message_of(data: dict[str, Any], *, beta: bool) -> Message | BetaMessage:
     """A message of the SDK from its JSON, which may be incomplete."""
     return (BetaMessage if beta else Message).construct(**data)
+
+
+def retried_by_sdk(error: BaseException) -> BaseException | None:
+    """The exception for which the SDK may retry, among this one and its causes; None if none is."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        if isinstance(current, _RETRIED):
+            return current
+        seen.append(current)
+        current = current.__cause__
+    return None
+
+
+_RETRIED = (anthropic.RetryableError, anthropic.APIStatusError, anthropic.APIConnectionError)
 
 
 def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:

@@ -8,6 +8,7 @@ from unbroken._core.cooldown import Cooldowns
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._core.route import NOWHERE_ELSE
+from unbroken._core.threads import Threads
 from unbroken._doors.call import HttpCall
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._doors.targets import NO_FALLBACKS
@@ -82,6 +83,7 @@ class ClientState:
         if fleet is not None:
             self._cooldowns = fleet.cooldowns
         self._prefill = Prefill()
+        self._threads = Threads()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
         self._awaits_events = is_coroutine_function(on_event)
@@ -114,6 +116,7 @@ class ClientState:
             ask,
             self.current_policy(),
             self._prefill,
+            self._threads,
             now,
             NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
             self._cooldowns,

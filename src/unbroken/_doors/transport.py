@@ -61,6 +61,7 @@ def ask_of(request: Any) -> Ask | None:
         host=str(request.url.netloc, "ascii"),
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
         provider=_provider(path, request.url.host),
+        owner=hash((request.headers.get("x-api-key"), request.headers.get("authorization"))),
     )
 
 
@@ -239,9 +240,19 @@ class _TransportDoor(HttpDoor):
             error.__cause__ = failed.error
         else:
             error.add_note(message)
+        if failed.is_callers and error.__cause__ is None and lost.cause is not None:
+            error.__cause__ = self._error_of(lost.cause)
         error.report = report
         told: BaseException = error
         return told
+
+    def _error_of(self, failed: FailedAttempt) -> BaseException | None:
+        if not is_response(failed):
+            return failed.error
+        error: BaseException = self._library.HTTPStatusError(
+            failed.failure.detail, request=self._request, response=failed.origin
+        )
+        return error
 
 
 class TransportDoor(_TransportDoor):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.framing.frames import Framing, ServerSentEvents
 from unbroken._core.framing.translated import Translated
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 __all__ = ["AsyncHttpUpstream", "HttpUpstream"]
+
+_MOST_BUFFERED = 1024
+"""So many chunks are read of a body that was closed: a transport may have an endless one."""
 
 
 class _Upstream:
@@ -128,12 +133,28 @@ class AsyncHttpUpstream(_Upstream):
         await self.http.aclose()
         aclose = getattr(self._chunks, "aclose", None)  # not every transport's iterator has it
         if aclose is not None:
+            await _read_to_its_end(self._chunks)
             with suppress(RuntimeError):  # another task is reading, and finds the connection closed
                 await aclose()
 
     async def abort(self) -> None:
         """Close the connection while another task may be reading from it."""
         await self.close()
+
+
+async def _read_to_its_end(chunks: AsyncIterator[bytes]) -> None:
+    """Have the generators behind a closed body end, which `aclose()` does for the outermost only.
+
+    Those inside of it would be collected while suspended, which trio warns of. What is buffered is
+    discarded; nothing is waited for.
+    """
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        for _ in range(_MOST_BUFFERED):
+            try:
+                await anext(chunks)
+            except Exception:  # noqa: BLE001  # its end, or another task is reading
+                return
 
 
 async def _async_nothing() -> AsyncGenerator[bytes]:

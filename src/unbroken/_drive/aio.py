@@ -11,7 +11,7 @@ from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_end,
 from unbroken._drive.clock import AsyncInterrupt
 from unbroken._drive.drain import AsyncRunner, process
 from unbroken._drive.finalizers import finalizers
-from unbroken._drive.limit import AsyncReadLimit
+from unbroken._drive.limit import AsyncReadLimit, AsyncSendLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,6 +56,7 @@ class AsyncDriver:
         self._reading = False
         self._gave_up = False
         self._limit = AsyncReadLimit()
+        self._send_limit = AsyncSendLimit()
         self._has_limit = False
         self._process = process()
         self._is_drained = False
@@ -167,11 +168,12 @@ class AsyncDriver:
         """Wait no more, as the process shuts down.
 
         Args:
-            reads: Whether to end a stream that is open, too.
+            reads: Whether to end a stream that is open, too, or a request that is sent.
         """
         self._is_drained |= reads
         self._interrupt.set()
         if reads:
+            self._send_limit.end()
             await self._abort_read()
 
     def elapsed(self) -> float:
@@ -199,13 +201,21 @@ class AsyncDriver:
         machine.begin(self._clock.now())
         await self._notify()
         try:
-            with self._observer.sending():
+            with self._observer.sending(), self._send_limit.within(request.time_left):
                 upstream = await self._door.send(request)
         except Exception as error:  # noqa: BLE001  # the door tells what it means
-            machine.no_response(self._door.failed_attempt(error), self._clock.now())
+            self._not_sent(error)
         else:
             self._take_in(upstream)
         await self._notify()
+
+    def _not_sent(self, error: Exception) -> None:
+        """No answer started."""
+        now = self._clock.now()
+        if self._send_limit.is_ended:
+            self._machine.drain(now)
+        else:
+            self._machine.no_response(self._door.failed_attempt(error), now)
 
     def _take_in(self, upstream: AsyncUpstream) -> None:
         """Report a response to the machine."""

@@ -148,7 +148,8 @@ def drain(timeout: float | None = None) -> None:
     Calls that wait for their next attempt fail now, with `StreamInterrupted` and `Reason.DRAINED`
     in its report; transports raise or return what they had. No call makes another attempt from now
     on: calls that begin later make their first one only. Streams go on until they end or fail, or
-    until `timeout`. A request whose response has not begun is not interrupted: it has its timeouts.
+    until `timeout`, and so do requests of async clients whose response has not begun. Such a
+    request of a sync client cannot be interrupted: it ends with its response, or by its timeouts.
 
     Returns at once. It may be called by a signal handler, in any thread, before any call, and more
     than once:
@@ -156,8 +157,8 @@ def drain(timeout: float | None = None) -> None:
         signal.signal(signal.SIGTERM, lambda *_: unbroken.drain(timeout=20))
 
     Args:
-        timeout: Seconds after which streams that are still open fail in the same way; None to let
-            them end.
+        timeout: Seconds after which streams that are still open, and requests of async clients,
+            fail in the same way; None to let them end.
 
     Raises:
         ValueError: If `timeout` is not a number of seconds of at least 0.

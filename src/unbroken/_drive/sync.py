@@ -12,7 +12,7 @@ from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_end,
 from unbroken._drive.clock import Interrupt
 from unbroken._drive.drain import Runner, process
 from unbroken._drive.finalizers import finalizers
-from unbroken._drive.limit import ReadLimit
+from unbroken._drive.limit import ReadLimit, SendLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,7 @@ class Driver:
         self._reading = False
         self._gave_up = False
         self._limit = ReadLimit()
+        self._send_limit = SendLimit()
         self._has_limit = False
         self._process = process()
         self._is_drained = False
@@ -171,6 +172,7 @@ class Driver:
         self._is_drained |= reads
         self._interrupt.set()
         if reads:
+            self._send_limit.end()
             self._abort_read()
 
     def elapsed(self) -> float:
@@ -198,13 +200,21 @@ class Driver:
         machine.begin(self._clock.now())
         self._notify()
         try:
-            with self._observer.sending():
+            with self._observer.sending(), self._send_limit.within(request.time_left):
                 upstream = self._door.send(request)
         except Exception as error:  # noqa: BLE001  # the door tells what it means
-            machine.no_response(self._door.failed_attempt(error), self._clock.now())
+            self._not_sent(error)
         else:
             self._take_in(upstream)
         self._notify()
+
+    def _not_sent(self, error: Exception) -> None:
+        """No answer started."""
+        now = self._clock.now()
+        if self._send_limit.is_ended:
+            self._machine.drain(now)
+        else:
+            self._machine.no_response(self._door.failed_attempt(error), now)
 
     def _take_in(self, upstream: Upstream) -> None:
         """Report a response to the machine."""
