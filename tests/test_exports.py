@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "_doors": {"_core", "_drive", "_telemetry"},
     "errors": {"_doors"},
     "fleet": {"_core"},
-    "telemetry": {"_telemetry"},
+    "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
     "_install": {"_core", "_doors", "middleware"},

@@ -63,6 +63,7 @@ class Recovery:
             None for no limit.
         candidates: The targets that can answer, the caller's own first.
         cooldowns: The targets that cool down; None if failures of other calls do not count.
+        call_id: The id of the call, for its events.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Recovery:
         progress_timeout: float | None = None,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
+        call_id: str = "",
     ) -> None:
-        self.call = Call(policy, _model(body), now, Route(policy, candidates, cooldowns))
+        route = Route(policy, candidates, cooldowns)
+        self.call = Call(policy, _model(body), now, route, call_id=call_id)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
         self.message: Message | None = None
@@ -580,11 +583,21 @@ class Recovery:
         """Record what the attempt brought."""
         assert self._reading is not None
         self._note_progress(now)
+        received = self._reading.received_chars()
         self.call.note(
-            received_chars=self._reading.received_chars(),
+            received_chars=received,
+            delivered_chars=self._delivered_chars(self._reading, received),
             usage=self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
+
+    def _delivered_chars(self, reading: Reading, received: int) -> int:
+        """How many of the characters that the attempt brought the caller got."""
+        assert self.message is not None
+        assert self._request is not None
+        if reading.ended and not self._request.before:
+            return received  # nothing of a first attempt that ended was left out: do not count
+        return self.message.chars_since([size for _, size in self._request.before])
 
     def _bill_cut_attempt(self) -> None:
         """Bill the attempt before this one, if only this one's input tells its output."""

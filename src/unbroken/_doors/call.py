@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Ask:
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
         host: The host that it is for, if there is no client of the SDK to ask.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
+        provider: Who serves the model, as OpenTelemetry's conventions name it.
         owner: Tells whose credentials it has.
     """
 
@@ -62,6 +64,7 @@ class Ask:
     timeout: ReadTimeout | None
     host: str = ""
     is_signed: bool = False
+    provider: str = "anthropic"
     owner: int = 0
 
     @property
@@ -111,6 +114,7 @@ class HttpCall:
             thread=thread,
             live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            call_id=os.urandom(8).hex(),
             candidates=candidates,
             cooldowns=cooldowns,
         )

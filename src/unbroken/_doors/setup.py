@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.ports import Budget, Fleet
+    from unbroken._telemetry.calls import CallTelemetry
 
 __all__ = ["ClientState"]
 
@@ -124,17 +125,23 @@ class ClientState:
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
         self.check_for_threads()
-        observer = CallObserver(self._telemetry.call(method, door.url), self._on_event)
+        observer = CallObserver(self._told(call, door.url, method), self._on_event)
         return Driver(call.machine, door, self.clock, observer, self._budget(call))
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
-        observer = AsyncCallObserver(self._telemetry.call(method, door.url), self._on_event)
+        observer = AsyncCallObserver(self._told(call, door.url, method), self._on_event)
         budget = self._budget(call)
         shared = None if budget is None else LocalBudget(budget)
         return AsyncDriver(call.machine, door, self.async_clock, observer, shared)
+
+    def _told(self, call: HttpCall, url: str, method: str) -> CallTelemetry:
+        ask = call.ask
+        return self._telemetry.call(
+            method, url, creates_message=ask.is_message, provider=ask.provider
+        )
 
     def _budget(self, call: HttpCall) -> Budget | None:
         own = call.policy.budget
