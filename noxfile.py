@@ -30,6 +30,14 @@ FRAMEWORKS = {
 }
 """What each module of `tests/frameworks` needs."""
 
+BACKENDS = {
+    "phoenix": ["arize-phoenix"],
+    "logfire": ["logfire"],
+    "collector": ["rotel"],
+    "prometheus": [],
+}
+"""What each module of `tests/backends` needs; Prometheus itself comes with the system."""
+
 GROUPS = nox.project.load_toml("pyproject.toml")
 TESTS = nox.project.dependency_groups(GROUPS, "tests")
 TRACES = nox.project.dependency_groups(GROUPS, "traces")
@@ -138,6 +146,16 @@ def frameworks(session: nox.Session, framework: str) -> None:
     """Run one library, unmodified, through drops."""
     session.install(*FRAMEWORKS[framework], "-e", ".", *TESTS)
     session.run("pytest", "-q", f"tests/frameworks/test_{framework}.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("backend", list(BACKENDS), ids=list(BACKENDS))
+def backends(session: nox.Session, backend: str) -> None:
+    """Send a call that drops to one backend, as the recipes of the reference do."""
+    session.install(*BACKENDS[backend], "-e", ".", *TRACES, *TESTS)
+    # What they install has plugins of pytest, whose own dependencies warn.
+    arguments = ("-q", "-W", "default", f"tests/backends/test_{backend}.py")
+    session.run("pytest", *arguments, *session.posargs)
 
 
 def show_versions(session: nox.Session) -> None:

@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "journal": {"_core"},
     "errors": {"_doors"},
     "fleet": {"_core"},
-    "telemetry": {"_telemetry"},
+    "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive", "journal"},
     "transport": {"_core", "_doors", "_drive", "journal"},
     "_install": {"_core", "_doors", "journal", "middleware"},

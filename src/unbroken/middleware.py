@@ -245,8 +245,8 @@ def wrap(
 
 
 def _bare(client: Any) -> Any:
-    """A copy of a client that neither retries nor recovers."""
-    return sdk_facts.copy_with(client, _others(client))
+    """A copy of a client that neither retries nor recovers, nor makes a second span for a call."""
+    return sdk_facts.copy_with(client, _others(client), traces=False)
 
 
 def _others(client: Any) -> list[Any]:

@@ -55,7 +55,8 @@ class Attempt:
         request_id: The `request-id` header of its response, if there was one.
         begun: Seconds from the start of the call to its own start.
         waited: Seconds that the policy made it wait after the failure before it.
-        received_chars: Characters of content that it brought: text, thinking, tool input.
+        received_chars: Characters of content that its stream brought: text, thinking, tool input.
+        delivered_chars: Characters that the caller got of these.
         usage: The tokens it was billed, as far as known.
         first_event: Seconds from its start to its first event other than a ping.
         seconds: Seconds from its start to its end.
@@ -73,6 +74,7 @@ class Attempt:
     begun: float = 0.0
     waited: float = 0.0
     received_chars: int = 0
+    delivered_chars: int = 0
     usage: Usage | None = None
     first_event: float | None = None
     seconds: float | None = None

@@ -80,12 +80,20 @@ class Call:
         model: The model that the request names, if it names one.
         now: Monotonic seconds at which the call starts.
         route: Chooses the targets; by default there is one.
+        call_id: Its id, for its events.
     """
 
     def __init__(
-        self, policy: Policy, model: str | None, now: float, route: Route | None = None
+        self,
+        policy: Policy,
+        model: str | None,
+        now: float,
+        route: Route | None = None,
+        *,
+        call_id: str = "",
     ) -> None:
         self.policy = policy
+        self.id = call_id
         self.model = model
         self.route = route or Route(policy)
         self.bounds = Bounds(policy, now, self.route)
@@ -356,4 +364,4 @@ class Call:
 
     def emit(self, event: type[RecoveryEvent], **fields: Any) -> None:
         """Record that something happened."""
-        self.events.append(event(self.model, self.attempt, **fields))
+        self.events.append(event(self.id, self.model, self.attempt, **fields))

@@ -33,10 +33,12 @@ class RecoveryEvent:
     """Something that happened in a call.
 
     Attributes:
+        call_id: The id of the call: all its events, spans and log records have it.
         model: The model that the request names, if it names one.
         attempt: The attempt that it is about, as known at the time.
     """
 
+    call_id: str
     model: str | None
     attempt: Attempt
 

@@ -64,6 +64,7 @@ class Recovery:
         recalls: Whether a journal is asked for the answer first.
         candidates: The targets that can answer, the caller's own first.
         cooldowns: The targets that cool down; None if failures of other calls do not count.
+        call_id: The id of the call, for its events.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Recovery:
         recalls: bool = False,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
+        call_id: str = "",
     ) -> None:
-        self.call = Call(policy, _model(body), now, Route(policy, candidates, cooldowns))
+        route = Route(policy, candidates, cooldowns)
+        self.call = Call(policy, _model(body), now, route, call_id=call_id)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
         self._thread = thread
@@ -626,11 +629,21 @@ class Recovery:
         """Record what the attempt brought."""
         assert self._reading is not None
         self._note_progress(now)
+        received = self._reading.received_chars()
         self.call.note(
-            received_chars=self._reading.received_chars(),
+            received_chars=received,
+            delivered_chars=self._delivered_chars(self._reading, received),
             usage=None if self.call.is_replay else self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
+
+    def _delivered_chars(self, reading: Reading, received: int) -> int:
+        """How many of the characters that the attempt brought the caller got."""
+        assert self.message is not None
+        assert self._request is not None
+        if reading.ended and not self._request.before:
+            return received  # nothing of a first attempt that ended was left out: do not count
+        return self.message.chars_since([size for _, size in self._request.before])
 
     def _tell_replayed(self, *, whole: bool) -> None:
         """The journal was read to its end."""

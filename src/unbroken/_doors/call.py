@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ class Ask:
         host: The host that it is for.
         path: The path that it is for.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
+        provider: Who serves the model, as OpenTelemetry's conventions name it.
         owner: Tells whose credentials it has.
     """
 
@@ -66,6 +68,7 @@ class Ask:
     host: str = ""
     path: str = ""
     is_signed: bool = False
+    provider: str = "anthropic"
     owner: int = 0
 
     def fingerprint(self) -> str:
@@ -124,6 +127,7 @@ class HttpCall:
             live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
             recalls=identity is not None,
+            call_id=os.urandom(8).hex(),
             candidates=candidates,
             cooldowns=cooldowns,
         )

@@ -11,6 +11,7 @@ from unbroken._core.framing.frames import from_json
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
 from unbroken._doors.report import EXTENSION
+from unbroken._telemetry.propagation import trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,11 @@ class HttpDoor:
         self._policy = call.policy
         self._reporter = call.reporter
         self._clock = clock
+
+    def _trace_headers(self) -> dict[str, str]:
+        """The headers that tell in which trace the attempt is; none if the caller has its own."""
+        headers = trace_headers()
+        return {} if headers.keys() & self._ask.headers.keys() else headers
 
     def _timeouts(self, given: Mapping[str, float | None], request: Send) -> dict[str, Any]:
         """The timeouts of an attempt: those of the caller, capped to the time that is left.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
+from unbroken._doors.report_table import as_html, as_text, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +27,11 @@ EXTENSION = "unbroken"
 """The key of a response's extensions under which its report is found."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RecoveryReport:
     """The attempts of a call and their results, as of the time of `report()`.
+
+    `print()` and notebooks show a table of the attempts. Nothing of the answer is in it.
 
     Attributes:
         attempts: The requests that were made, in order.
@@ -44,6 +47,7 @@ class RecoveryReport:
         extra_tokens: Tokens, of input and output, that recovery cost: those of all attempts but the
             first that was billed and those that `Continuation.extend` asked for, as far as known.
         skipped_targets: The fallbacks that could not take the request, and why, in a few words.
+        call_id: The id of the call, as in its events, spans and log records.
     """
 
     attempts: tuple[Attempt, ...]
@@ -55,6 +59,16 @@ class RecoveryReport:
     last_failure: Failure | None = None
     extra_tokens: int = 0
     skipped_targets: Mapping[str, str] = field(default_factory=dict)
+    call_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"<RecoveryReport of {in_short(self)}>"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def recovered(self) -> bool:
@@ -89,6 +103,7 @@ class Reporter:
             turns=self._machine.turns(),
             extra_tokens=call.extra_tokens,
             skipped_targets=call.route.skipped(),
+            call_id=call.id,
         )
         if call.reason is None:
             return made

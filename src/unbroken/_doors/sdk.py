@@ -51,6 +51,7 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
         host="" if client is None else str(client.base_url),
         path=request.url,
+        provider=sdk_facts.provider_of(client),
         owner=sdk_facts.owner_of(request, client),
     )
 
@@ -98,7 +99,10 @@ class _SdkDoor(HttpDoor):
             timeouts = self._timeouts(given, request)
             if timeouts != given:
                 timeout = anthropic.Timeout(**timeouts)
-        return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
+        headers = self._trace_headers() if sdk_facts.takes_trace_headers(self._client) else {}
+        return sdk_facts.next_request(
+            self._request, request.plan.body, request.number, timeout, headers
+        )
 
     # Fallbacks
 

@@ -1,9 +1,9 @@
 """Every private or version-dependent fact of the `anthropic` SDK, in one place.
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
-`max_retries`, `base_url`, `_make_status_error_from_response`); `_strict_response_validation`;
-`options.json_data` and `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of
-these changes.
+`max_retries`, `base_url`, `_make_status_error_from_response`, `_open_telemetry`, `_use_sigv4`); the
+names of its base classes; `_strict_response_validation`; `options.json_data` and
+`options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 from unbroken._doors import sdk_clients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "body_of",
@@ -32,13 +32,25 @@ __all__ = [
     "message_of",
     "next_request",
     "owner_of",
+    "provider_of",
     "retried_by_sdk",
     "status_error",
+    "takes_trace_headers",
     "timeout_of",
     "without_header",
 ]
 
 _DEPTH = 32
+
+_PROVIDERS = {
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+}
+"""Who serves the model, by the base class of the client; it is Anthropic on other platforms."""
+
+_SIGN = {"BaseBedrockClient", "BaseMantleClient", "AnthropicAWS", "AsyncAnthropicAWS"}
+"""The clients whose signatures cover the headers, unless they have an API key."""
 
 
 def is_message_call(request: anthropic.APIRequest) -> bool:
@@ -62,7 +74,11 @@ def body_of(request: anthropic.APIRequest) -> Any:
 
 
 def next_request(
-    request: anthropic.APIRequest, body: Any, number: int, timeout: Any
+    request: anthropic.APIRequest,
+    body: Any,
+    number: int,
+    timeout: Any,
+    headers: Mapping[str, str],
 ) -> anthropic.APIRequest:
     """The request for an attempt.
 
@@ -71,6 +87,7 @@ def next_request(
         body: The body of the attempt.
         number: The attempt's number in the call, from 1.
         timeout: The timeouts to set; None to keep those of the request.
+        headers: Headers to add.
     """
     bare = copy.copy(request)
     bare.options = copy.copy(request.options)
@@ -78,6 +95,8 @@ def next_request(
     bare.options.json_data = bare.options.extra_json = None
     attempt = bare.copy() if timeout is None else bare.copy(timeout=timeout)
     attempt.options.json_data = body
+    if headers:
+        attempt.options.headers = {**request.headers, **headers}
     attempt.retries_taken = request.retries_taken + number - 1
     return attempt
 
@@ -138,12 +157,46 @@ def client_of(call_next: Callable[..., Any]) -> Any:
     return None
 
 
-def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
-    """A copy of a client, with this middleware and without retries."""
+def provider_of(client: Any) -> str:
+    """Who serves the model, as OpenTelemetry's conventions and the SDK's own spans name it."""
+    classes = (cls.__name__ for cls in type(client).__mro__)
+    return next((_PROVIDERS[name] for name in classes if name in _PROVIDERS), "anthropic")
+
+
+def takes_trace_headers(client: Any) -> bool:
+    """Whether requests of a client may get headers of a trace.
+
+    Not where its signature would cover them: an instrumentation of the HTTP client replaces them
+    after that. Not where its option `open_telemetry` (1.14 and later) forbids it.
+    """
+    if client is None or _signs(client):
+        return False
+    options = getattr(client, "_open_telemetry", None)
+    return options.get("propagation", True) is not False if isinstance(options, dict) else True
+
+
+def _signs(client: Any) -> bool:
+    if _SIGN.isdisjoint(cls.__name__ for cls in type(client).__mro__):
+        return False
+    has_key = getattr(client, "api_key", None) is not None
+    return bool(getattr(client, "_use_sigv4", not has_key))
+
+
+def copy_with(client: Any, middleware: Sequence[Any], *, traces: bool = True) -> Any:
+    """A copy of a client, with this middleware and without retries.
+
+    Args:
+        client: The client.
+        middleware: The middleware of the copy.
+        traces: Whether it makes the spans (1.14 and later) that the client makes.
+    """
+    parameters = inspect.signature(client.with_options).parameters
     options: dict[str, Any] = {"middleware": middleware, "max_retries": 0}
+    if not traces and "open_telemetry" in parameters:
+        options["open_telemetry"] = False
     profile = getattr(client, "aws_profile", None)
     # Before 2.6, a copy of a Bedrock client forgets its profile.
-    if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
+    if profile and "aws_profile" not in parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
     copied = client.with_options(**options)
     # Copies forget it, but for those of some platforms.

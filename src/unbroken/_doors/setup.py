@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.ports import Budget, Fleet
+    from unbroken._telemetry.calls import CallTelemetry
     from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
@@ -138,7 +139,7 @@ class ClientState:
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
         self.check_for_threads()
-        telemetry = self._telemetry.call(method, door.url)
+        telemetry = self._told(call, door.url, method)
         observer = CallObserver(telemetry, self._on_event)
         log = None
         if self._journal is not None and call.identity is not None:
@@ -150,7 +151,7 @@ class ClientState:
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
-        telemetry = self._telemetry.call(method, door.url)
+        telemetry = self._told(call, door.url, method)
         observer = AsyncCallObserver(telemetry, self._on_event)
         budget = self._budget(call)
         shared = None if budget is None else LocalBudget(budget)
@@ -159,6 +160,12 @@ class ClientState:
             journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
             log = AsyncEntryLog(self._journal, journaled)
         return AsyncDriver(call.machine, door, self.async_clock, observer, shared, log)
+
+    def _told(self, call: HttpCall, url: str, method: str) -> CallTelemetry:
+        ask = call.ask
+        return self._telemetry.call(
+            method, url, creates_message=ask.is_message, provider=ask.provider
+        )
 
     def _budget(self, call: HttpCall) -> Budget | None:
         own = call.policy.budget

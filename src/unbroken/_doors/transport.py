@@ -65,8 +65,16 @@ def ask_of(request: Any) -> Ask | None:
         host=str(request.url.netloc, "ascii"),
         path=request.url.path,
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
+        provider=_provider(path, request.url.host),
         owner=hash((request.headers.get("x-api-key"), request.headers.get("authorization"))),
     )
+
+
+def _provider(path: re.Match[str], host: str) -> str:
+    """Who serves the model, as OpenTelemetry's conventions name it."""
+    if path["bedrock"] or host.startswith("bedrock-mantle."):
+        return "aws.bedrock"
+    return "gcp.vertex_ai" if path["vertex"] else "anthropic"
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
@@ -161,12 +169,15 @@ class _TransportDoor(HttpDoor):
 
     def _next_request(self, send: Send) -> Any:
         plan, extensions = send.plan, self._extensions(send)
-        if plan.body is self._ask.body and extensions is self._request.extensions:
+        trace_headers = self._trace_headers()
+        is_same = plan.body is self._ask.body and extensions is self._request.extensions
+        if is_same and not trace_headers:
             return self._request
         content = self._content(plan)
         headers = self._request.headers.copy()
         headers.pop("transfer-encoding", None)
         headers["content-length"] = str(len(content))
+        headers.update(trace_headers)
         return self._library.Request(
             self._request.method,
             self._url(plan),

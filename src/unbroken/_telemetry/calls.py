@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import metrics, trace
 
 from unbroken._core.events import Cancelled, Completed, GaveUp
 from unbroken._telemetry import names
-from unbroken._telemetry.facts import Endpoint
+from unbroken._telemetry.facts import DEFAULT_PROVIDER, Endpoint
 from unbroken._telemetry.log import CallLog, logger
 from unbroken._telemetry.metrics import CallMetrics, Instruments, instruments
+from unbroken._telemetry.scopes import VERSION, is_call_of_sdk
 from unbroken._telemetry.spans import CallSpans
 
 if TYPE_CHECKING:
@@ -45,14 +46,26 @@ class Telemetry:
         self._tracer = _tracer(tracer_provider)
         self._instruments = _instruments(meter_provider)
 
-    def call(self, method: str, url: str) -> CallTelemetry:
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        creates_message: bool = False,
+        provider: str = DEFAULT_PROVIDER,
+    ) -> CallTelemetry:
         """Begin the telemetry of a call, with the current context as its parent.
 
         Args:
             method: The HTTP method of the call.
             url: The URL of the call.
+            creates_message: Whether it asks for a message.
+            provider: Who serves the model, as the conventions name it. Where it is the default, a
+                span of the SDK for the call knows better.
         """
-        endpoint = Endpoint.of(method, url)
+        if provider == DEFAULT_PROVIDER:
+            provider = _provider_of_sdk() or provider
+        endpoint = Endpoint.of(method, url, creates_message=creates_message, provider=provider)
         spans = CallSpans(self._tracer, endpoint)
         return CallTelemetry(spans, CallMetrics(self._instruments, endpoint), CallLog())
 
@@ -99,9 +112,17 @@ class CallTelemetry:
         return self._spans.sending()
 
 
+def _provider_of_sdk() -> str | None:
+    span: Any = trace.get_current_span()
+    if not is_call_of_sdk(span):
+        return None
+    provider = (span.attributes or {}).get(names.PROVIDER)
+    return None if provider is None else str(provider)
+
+
 def _tracer(provider: TracerProvider | None) -> Tracer:
     try:
-        return trace.get_tracer(names.SCOPE, tracer_provider=provider)
+        return trace.get_tracer(names.SCOPE, VERSION, tracer_provider=provider)
     except Exception:  # noqa: BLE001  # the environment names a provider that is not there
         logger.debug("there is no tracer, so there are no spans", exc_info=True)
         return trace.NoOpTracer()
