@@ -12,7 +12,7 @@ test: $(VENV)/dev.installed
 	$(if $(T),$(BIN)/pytest $(T),$(BIN)/nox --session lint types tests)
 
 versions: $(VENV)/dev.installed
-	$(BIN)/nox --session versions pythons
+	$(BIN)/nox --session versions floors pythons
 
 nightly: $(VENV)/dev.installed
 	$(BIN)/nox --session nightly

@@ -23,11 +23,21 @@ SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
 
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
-    "langchain": ["langchain-anthropic"],
+    "langchain": ["langchain", "langchain-anthropic"],
     "instructor": ["instructor", "anthropic"],
     "litellm": ["litellm"],
+    "llama_index": ["llama-index-llms-anthropic", "anthropic<2"],
+    "mirascope": ["mirascope[anthropic]"],
 }
 """What each module of `tests/frameworks` needs."""
+
+BACKENDS = {
+    "phoenix": ["arize-phoenix"],
+    "logfire": ["logfire"],
+    "collector": ["rotel"],
+    "prometheus": [],
+}
+"""What each module of `tests/backends` needs; Prometheus itself comes with the system."""
 
 GROUPS = nox.project.load_toml("pyproject.toml")
 TESTS = nox.project.dependency_groups(GROUPS, "tests")
@@ -161,6 +171,16 @@ def browser(session: nox.Session) -> None:
         session.skip("Chromium is not installed; CHROMIUM can name its program")
     session.install("playwright", "-e", ".[gateway]", *TESTS)
     session.run("pytest", "-q", "tests/gateway/browser", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("backend", list(BACKENDS), ids=list(BACKENDS))
+def backends(session: nox.Session, backend: str) -> None:
+    """Send a call that drops to one backend, as the recipes of the reference do."""
+    session.install(*BACKENDS[backend], "-e", ".", *TRACES, *TESTS)
+    # What they install has plugins of pytest, whose own dependencies warn.
+    arguments = ("-q", "-W", "default", f"tests/backends/test_{backend}.py")
+    session.run("pytest", *arguments, *session.posargs)
 
 
 def show_versions(session: nox.Session) -> None:

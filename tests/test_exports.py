@@ -35,7 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "_doors": {"_core", "_drive", "_telemetry", "journal"},
     "journal": {"_core"},
     "errors": {"_doors"},
-    "telemetry": {"_telemetry"},
+    "fleet": {"_core"},
+    "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive", "journal"},
     "transport": {"_core", "_doors", "_drive", "journal"},
     "_install": {"_core", "_doors", "journal", "middleware"},
@@ -45,13 +46,14 @@ ROOMS: dict[str, set[str]] = {
         "_drive",
         "_install",
         "errors",
+        "fleet",
         "journal",
         "middleware",
         "telemetry",
         "testing",
         "transport",
     },
-    "testing": set(),
+    "testing": {"_doors"},
     "gateway": {"_core", "_doors", "_drive", "journal"},
     "_cli": {"gateway", "journal", "unbroken", "telemetry", "testing"},
     "__main__": {"_cli"},
@@ -63,6 +65,7 @@ LIBRARIES = {
         "_cli",
         "_doors.http",
         "_doors.interrupted",
+        "_doors.plain",
         "_doors.report",
         "_doors.sdk",
         "_doors.sdk_clients",
@@ -72,13 +75,14 @@ LIBRARIES = {
         "middleware",
         "transport",
     },
-    "anyio": {"_drive.clock", "_drive.limit", "journal"},
-    "httpx": {"gateway", "transport"},
-    "httpx2": {"_doors.responses", "transport"},
+    "anyio": {"_drive.clock", "_drive.limit", "_doors.upstream", "journal", "testing.chaos"},
+    "certifi": {"_cli.doctor.network"},
+    "httpx": {"gateway", "testing.chaos", "transport"},
+    "httpx2": {"_doors.responses", "testing.chaos", "transport"},
     "opentelemetry": {"_doors.setup", "gateway", "_telemetry", "middleware", "transport"},
-    "redis": {"journal.redis"},
     "platformdirs": {"gateway.server"},
     "pytest": {"testing.pytest_plugin"},
+    "redis": {"fleet", "journal.redis"},
     "starlette": {"gateway"},
     "tenacity": {"_core.backoff", "_core.rules"},
     "uvicorn": {"gateway.connections", "gateway.server"},
@@ -315,6 +319,16 @@ def test_every_parameter_is_described(thing):
 
 
 # What an import costs
+
+
+def test_an_import_of_the_package_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unbroken; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert {name for name in done.stdout.split() if not is_in(name, sys.stdlib_module_names)} == {
+        "unbroken"
+    }
 
 
 RUN_WITHOUT_THE_SDK = """

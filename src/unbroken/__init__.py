@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         AttemptStarted,
         Cancelled,
         Completed,
+        Extended,
         GaveUp,
         RecoveryEvent,
         Replayed,
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from unbroken._core.usage import Usage
     from unbroken._core.worst import WorstCase, worst_cases
     from unbroken._doors.report import RecoveryReport, report
+    from unbroken._doors.targets import Target
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
-    from unbroken.errors import StreamInterrupted
+    from unbroken.errors import StreamInterrupted, StreamTimedOut
+    from unbroken.fleet import RedisFleet
     from unbroken.middleware import RecoveryMiddleware, wrap
 
 __version__: str
@@ -52,6 +55,7 @@ __all__ = [
     "Cancelled",
     "Completed",
     "Continuation",
+    "Extended",
     "Failure",
     "FailureKind",
     "GaveUp",
@@ -61,12 +65,15 @@ __all__ = [
     "RecoveryEvent",
     "RecoveryMiddleware",
     "RecoveryReport",
+    "RedisFleet",
     "Replayed",
     "Resumed",
     "RetryBudget",
     "Rule",
     "SeamKind",
     "StreamInterrupted",
+    "StreamTimedOut",
+    "Target",
     "Usage",
     "Waiting",
     "WorstCase",
@@ -89,6 +96,7 @@ _HOMES = {
     "Cancelled": "_core.events",
     "Completed": "_core.events",
     "Continuation": "_core.policy",
+    "Extended": "_core.events",
     "Failure": "_core.failures",
     "FailureKind": "_core.failures",
     "GaveUp": "_core.events",
@@ -98,12 +106,15 @@ _HOMES = {
     "RecoveryEvent": "_core.events",
     "RecoveryMiddleware": "middleware",
     "RecoveryReport": "_doors.report",
+    "RedisFleet": "fleet",
     "Replayed": "_core.events",
     "Resumed": "_core.events",
     "RetryBudget": "_core.budget",
     "Rule": "_core.rules",
     "SeamKind": "_core.seam",
     "StreamInterrupted": "errors",
+    "StreamTimedOut": "errors",
+    "Target": "_doors.targets",
     "Usage": "_core.usage",
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",

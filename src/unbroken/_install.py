@@ -25,17 +25,29 @@ class _Installation:
         self._unhook = sdk_clients.hook_constructors(self._change)
 
     def _change(self, client: Any, options: dict[str, Any]) -> None:
-        recovery, others = self._recovery, tuple(options.get("middleware") or ())
+        given = options.get("middleware")
+        others = None if given is None else tuple(given)
         options["middleware"] = others
-        # A client that has one was wrapped, or is a copy of one that has.
-        if recovery is None or any(isinstance(one, RecoveryMiddleware) for one in others):
+        if self._recovery is None or not _lacks_recovery(others):
             return
+        recovery = self._recovery
         recovery.check_for(client)
-        options.update(middleware=(*others, recovery), max_retries=0)
+        options.update(middleware=(*(others or ()), recovery), max_retries=0)
 
     def end(self) -> None:
         self._recovery = None
         self._unhook()
+
+
+def _lacks_recovery(given: tuple[Any, ...] | None) -> bool:
+    """Whether a client that is given this middleware is to get ours, too.
+
+    Not where it is given none on purpose, and not where it has one: then it was wrapped, or is a
+    copy of a client that was.
+    """
+    if given is None:
+        return True
+    return given != () and not any(isinstance(one, RecoveryMiddleware) for one in given)
 
 
 _lock = threading.Lock()
@@ -57,9 +69,11 @@ def install(
     the SDK are meant, sync and async, and their subclasses. Each client gets the middleware, and
     the SDK's own retries are off; all share one policy and its budget. Clients that exist already
     stay as they are. A client that is given to `wrap()`, or built with a `RecoveryMiddleware`, has
-    that one alone. Installing again replaces what was installed, for the clients made after it.
+    that one alone, and one that is built or copied with `middleware=[]` has none. Installing again
+    replaces what was installed, for the clients made after it.
 
-    Processes that are forked have it, too; those that are started anew have not.
+    Processes that are forked have it, too; those that are started anew have not, unless the program
+    is run by `unbroken run`.
 
     Args:
         policy: When to try again, how long to wait, and when to stop; `Policy.from_env()` if it is

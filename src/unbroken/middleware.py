@@ -8,10 +8,12 @@ import anthropic
 
 from unbroken._core.actions import GiveUp
 from unbroken._doors import sdk_clients, sdk_facts
-from unbroken._doors.report import EXTENSION
+from unbroken._doors.plain import as_plain, is_made_as_stream, streamed
+from unbroken._doors.report import attach
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
 from unbroken._doors.setup import ClientState
+from unbroken._doors.targets import Fallbacks
 from unbroken._drive.body import AsyncBody, Body
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
-    from unbroken._doors.call import HttpCall
+    from unbroken._doors.call import Ask, HttpCall
+    from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
     from unbroken.journal.protocol import Journal
 
@@ -59,6 +63,9 @@ class RecoveryMiddleware(anthropic.Middleware):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
+        fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
+            the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -74,6 +81,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
         journal: Journal | None = None,
+        fallbacks: Sequence[Target] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self._state = ClientState(
             policy,
@@ -82,6 +91,8 @@ class RecoveryMiddleware(anthropic.Middleware):
             on_event=on_event,
             clock=clock,
             journal=journal,
+            fallbacks=Fallbacks(fallbacks, _bare),
+            fleet=fleet,
         )
 
     @property
@@ -93,32 +104,72 @@ class RecoveryMiddleware(anthropic.Middleware):
         """Check that it can serve a client.
 
         Raises:
-            ValueError: If `on_event` is a coroutine function, and the client a sync one.
+            ValueError: If `on_event` is a coroutine function, and the client a sync one, or if a
+                fallback has a client of the other kind.
         """
+        self._state.fallbacks.check_for(client)
         if not sdk_clients.is_async(client):
             self._state.check_for_threads()
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        state = self._state
-        call = state.begin(ask_of(request, call_next), state.clock.now())
-        door = SdkDoor(call, request, call_next, state.clock)
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
+            return self._answer(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
+        response = self._answer(ask, streaming, call_next)
+        if response.http_response.is_success:
+            for _ in response.parse():
+                pass
+        return as_plain(request, client, response)
+
+    def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
+        call = state.begin(ask, state.clock.now(), client)
+        outermost = sdk_facts.is_outermost(client, self)
+        door = SdkDoor(
+            call, request, call_next, state.clock, state.fallbacks, is_outermost=outermost
+        )
         driver = state.driver(call, door, request.method)
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        state = self._state
-        call = state.begin(ask_of(request, call_next), state.async_clock.now())
-        door = AsyncSdkDoor(call, request, call_next, state.async_clock)
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
+            return await self._answer_async(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
+        response = await self._answer_async(ask, streaming, call_next)
+        if response.http_response.is_success:
+            async for _ in await response.parse():
+                pass
+        return as_plain(request, client, response)
+
+    async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
+        call = state.begin(ask, state.async_clock.now(), client)
+        outermost = sdk_facts.is_outermost(client, self)
+        door = AsyncSdkDoor(
+            call, request, call_next, state.async_clock, state.fallbacks, is_outermost=outermost
+        )
         driver = state.async_driver(call, door, request.method)
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
 
 def _returned(
@@ -128,12 +179,11 @@ def _returned(
     upstream: Any = driver.upstream
     response, door.response = door.response, None
     http = upstream.http
-    extensions = {EXTENSION: call.reporter}
     if upstream.is_stream:
-        response.http_response = spliced_response(http, body, driver, extensions)
-        response.http_response.stream.set_response(response.http_response)
-    elif http is not None:
-        http.extensions.update(extensions)
+        response.http_response = http = spliced_response(http, body, driver, {})
+        http.stream.set_response(http)
+    if http is not None:
+        attach(http, call.reporter)
     return response
 
 
@@ -146,6 +196,8 @@ def wrap(
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
     journal: Journal | None = None,
+    fallbacks: Sequence[Target] = (),
+    fleet: Fleet | None = None,
 ) -> ClientT:
     """Return a client that retries its calls and resumes its streams.
 
@@ -156,13 +208,18 @@ def wrap(
     Args:
         client: A sync or async client of the `anthropic` SDK, of any of its classes.
         policy: When to retry, how long to wait, and when to give up; `Policy.from_env()` if None.
+            All clients that are wrapped with the same policy share its retry budget.
         tracer_provider: Creates the spans; the global provider if None.
         meter_provider: Creates the metrics; the global provider if None.
-        on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
-            coroutine function. Exceptions that it raises are logged and suppressed.
+        on_event: Called with each `RecoveryEvent` as it happens, in the context of the thread or
+            task that opens, reads or closes the stream; with an async client it may be a coroutine
+            function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
+        fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
+            the client's own would have to be waited for longer than `Policy.patience`.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
@@ -180,7 +237,18 @@ def wrap(
         on_event=on_event,
         clock=clock,
         journal=journal,
+        fallbacks=fallbacks,
+        fleet=fleet,
     )
     recovery.check_for(client)
-    others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
-    return cast("ClientT", sdk_facts.copy_with(client, [*others, recovery]))
+    return cast("ClientT", sdk_facts.copy_with(client, [*_others(client), recovery]))
+
+
+def _bare(client: Any) -> Any:
+    """A copy of a client that neither retries nor recovers, nor makes a second span for a call."""
+    return sdk_facts.copy_with(client, _others(client), traces=False)
+
+
+def _others(client: Any) -> list[Any]:
+    """The other middleware of a client."""
+    return [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]

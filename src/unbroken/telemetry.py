@@ -10,8 +10,15 @@ contains no prompts, responses, tool inputs or keys, and no header value but the
 | `messages.attempt` | CLIENT | the call's span | each request, and what a journal holds; linked to the one before it |
 | `chat {model}` | CLIENT | the current span | a Messages call, if the SDK creates no span |
 
-From 1.14 on, the SDK creates a span for each call itself; that span is then the parent. Failed
-attempts have status ERROR; a recovered call does not.
+From 1.14 on, the SDK creates a span for each call itself, on every platform; that span is then the
+parent. Where an instrumentation suppresses the spans below its own, as `logfire.instrument_anthropic()`
+does, its span stands for the call: the attempts are its children. Failed attempts have status ERROR; a
+recovered call does not. The scope is `unbroken`, with the version of the package.
+
+Each request tells its attempt as `traceparent` where the SDK creates no span; otherwise the SDK sends
+that of its own. A header that the caller set stays. Clients of the SDK with
+`open_telemetry={"propagation": False}` send none of ours, nor do those that sign their headers
+(`AnthropicBedrock`, `AnthropicBedrockMantle` and `AnthropicAWS` without an API key).
 
 ### Attributes of `messages.attempt`
 
@@ -23,14 +30,16 @@ attempts have status ERROR; a recovered call does not.
 | `server.address` | the host |
 | `server.port` | the port |
 | `error.type` | on failure: the HTTP status, the type of an error event, or the failure kind |
+| `unbroken.call.id` | the id of the call (also set on the SDK's span) |
 | `unbroken.attempt.number` | the attempt's number in the call, from 1; 0 for a replay |
-| `unbroken.attempt.kind` | `initial`, `retry`, `continuation` or `replay` |
+| `unbroken.attempt.kind` | `initial`, `retry`, `continuation`, `extension` or `replay` |
 | `unbroken.attempt.outcome` | `complete`, `failed`, `interrupted` or `cancelled` |
 | `unbroken.attempt.input_tokens` | input tokens billed, cache reads and writes included |
 | `unbroken.attempt.output_tokens` | output tokens billed, if known |
 | `unbroken.failure.kind` | the kind of failure, such as `overloaded` or `dropped` |
 | `unbroken.model` | the model in the request |
 | `unbroken.received_chars` | characters of content received by a stream; absent if it was cancelled |
+| `unbroken.delivered_chars` | characters of these that the caller got; absent if it was cancelled |
 | `unbroken.seam` | what proved the seam with the text before it: `exact`, `asked`, `restarted`, `announced`, `unproven`, `whole`; absent without text to join |
 | `unbroken.request_id` | the API's id of the request |
 | `unbroken.wait_s` | seconds waited before the attempt |
@@ -40,7 +49,7 @@ attempts have status ERROR; a recovered call does not.
 | attribute | value |
 |---|---|
 | `gen_ai.operation.name` | `chat` |
-| `gen_ai.provider.name` | `anthropic` |
+| `gen_ai.provider.name` | `anthropic`, `aws.bedrock` or `gcp.vertex_ai`, as the SDK names it |
 | `gen_ai.request.model` | the model in the request |
 | `gen_ai.response.model` | the model in the message |
 | `gen_ai.response.id` | the id of the message |
@@ -52,6 +61,7 @@ attempts have status ERROR; a recovered call does not.
 | `gen_ai.usage.output_tokens` | output tokens of the message |
 | `server.address` | the host |
 | `server.port` | the port |
+| `unbroken.call.id` | the id of the call |
 | `error.type` | if the call gave up: as above |
 | `unbroken.failure.kind` | if the call gave up: as above |
 
@@ -72,16 +82,19 @@ and `gen_ai.provider.name`. The column "by" lists the other attributes.
 | `unbroken.replays` | counter | `{replay}` | `unbroken.replay.whole` | calls that got what a journal holds of their answer, and whether that was all |
 | `unbroken.journal.failures` | counter | `{failure}` | | calls that go on without their journal |
 | `unbroken.output_rate` | histogram | `{token}/s` | `unbroken.attempt.kind` | output tokens per second, of complete attempts |
+| `unbroken.tokens` | counter | `{token}` | `unbroken.attempt.kind`, `unbroken.tokens.type`, `unbroken.tokens.use` | tokens billed, counted when the call ends: `input` (not cached), `cache_read`, `cache_creation` or `output`; `answer`, or `overhead`: input billed again, and output that the caller did not get. The output of a cut attempt is an estimate |
+| `gen_ai.client.token.usage` | histogram | `{token}` | `gen_ai.token.type` | tokens of the message, as on the call's span; the SDK records no metrics |
 | `gen_ai.client.operation.time_to_first_chunk` | histogram | `s` | `unbroken.attempt.kind` | time from the start of the call to its first event, failures and waits included, by the attempt that received it |
 
 ### Events
 
-The arguments of `on_event`. Each has `model` and `attempt`, the attempt as known at the time.
+The arguments of `on_event`. Each has `call_id`, `model` and `attempt`, the attempt as known at the time.
 
 | event | fields | when |
 |---|---|---|
 | `AttemptStarted` | | a request is about to be sent |
 | `AttemptFailed` | `failure` | an attempt failed, or its stream broke off |
+| `Extended` | | the model ended the answer with `max_tokens` or `pause_turn`, and more is asked for |
 | `Waiting` | `seconds` | the next attempt follows after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets new content again |
 | `Replayed` | `chars`, `whole` | the caller got what a journal holds of the answer |
@@ -91,26 +104,28 @@ The arguments of `on_event`. Each has `model` and `attempt`, the attempt as know
 
 ### Log records
 
-The logger is `unbroken`. It writes a WARNING for each failure and an INFO for each recovered call.
+The logger is `unbroken`. It writes a WARNING for each failure that another attempt follows, an INFO for
+each recovered call, and an ERROR for each call that was given up. Each line begins with the call's id.
 The fields are also attributes of the record (`extra=`):
 
 | field | level | value |
 |---|---|---|
-| `unbroken.model` | both | the model in the request |
-| `unbroken.request_id` | both | the API's id of the attempt's request |
-| `unbroken.sdk.version` | both | the version of `anthropic` |
-| `unbroken.attempt.number` | WARNING | the attempt's number in the call, from 1; 0 for a replay |
-| `unbroken.attempt.kind` | WARNING | `initial`, `retry`, `continuation` or `replay` |
-| `unbroken.failure.kind` | WARNING | the kind of failure |
-| `http.response.status_code` | WARNING | the HTTP status, if there was a response |
-| `error.type` | WARNING | as on the span |
-| `unbroken.error.type` | WARNING | `error.type` of the API's error |
-| `unbroken.error.code` | WARNING | `error.details.error_code` of the API's error |
+| `unbroken.call.id` | all | the id of the call |
+| `unbroken.model` | all | the model in the request |
+| `unbroken.request_id` | all | the API's id of the attempt's request |
+| `unbroken.sdk.version` | all | the version of `anthropic` |
+| `unbroken.attempt.number` | WARNING, ERROR | the attempt's number in the call, from 1; 0 for a replay |
+| `unbroken.attempt.kind` | WARNING, ERROR | as on the span |
+| `unbroken.failure.kind` | WARNING, ERROR | the kind of failure |
+| `http.response.status_code` | WARNING, ERROR | the HTTP status, if there was a response |
+| `error.type` | WARNING, ERROR | as on the span |
+| `unbroken.error.type` | WARNING, ERROR | `error.type` of the API's error |
+| `unbroken.error.code` | WARNING, ERROR | `error.details.error_code` of the API's error |
 | `unbroken.wait_s` | WARNING | seconds until the next attempt, if there is one |
-| `unbroken.given_up` | WARNING | why there is no next attempt |
-| `unbroken.call.outcome` | INFO | `saved` |
-| `unbroken.call.attempts` | INFO | the number of requests |
-| `unbroken.call.seconds` | INFO | the duration of the call |
+| `unbroken.given_up` | ERROR | why there is no next attempt |
+| `unbroken.call.outcome` | INFO, ERROR | `saved` or `failed` |
+| `unbroken.call.attempts` | INFO, ERROR | the number of requests |
+| `unbroken.call.seconds` | INFO, ERROR | the duration of the call |
 | `unbroken.kept_chars` | INFO | characters already delivered at the last resumption |
 """  # noqa: E501  # a row of a table is one line
 
@@ -118,14 +133,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unbroken._doors.report_table import as_text
 from unbroken._telemetry.calls import CallTelemetry, Telemetry
 
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from unbroken._doors.report import RecoveryReport
     from unbroken._telemetry.configure import Configuration
 
-__all__ = ["CallTelemetry", "Telemetry", "configure"]
+__all__ = ["CallTelemetry", "Telemetry", "configure", "format_report"]
 
 
 def configure(*, console: TextIO | None = None) -> Configuration:
@@ -152,3 +169,14 @@ def configure(*, console: TextIO | None = None) -> Configuration:
     from unbroken._telemetry.configure import set_up  # noqa: PLC0415
 
     return set_up(console)
+
+
+def format_report(report: RecoveryReport) -> str:
+    """Return what became of a call in one line, and a table of its attempts, as plain text.
+
+    It holds nothing of the prompt or the answer. Token counts with a `~` are estimates.
+
+    Args:
+        report: The report, as `unbroken.report()` returns it.
+    """
+    return as_text(report)

@@ -35,11 +35,12 @@ from unbroken._doors import http
 from unbroken._doors.report import EXTENSION
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.setup import ClientState
+from unbroken._doors.targets import Fallbacks
 from unbroken._doors.transport import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 from unbroken._drive.body import AsyncBody, Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     import httpx
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
     from unbroken._doors.call import HttpCall
+    from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
     from unbroken.journal.protocol import Journal
 
@@ -77,10 +80,7 @@ class _Recovering:
     _base: str
 
     def __new__(cls, inner: Any, *_: Any, **__: Any) -> Self:
-        base = getattr(http.library_of(inner), cls._base)
-        if not isinstance(inner, base):
-            raise TypeError(f"inner must be an {cls._base}, not {type(inner).__name__}")
-        made: Self = object.__new__(http.joined_class(cls, base))
+        made: Self = object.__new__(http.transport_class(cls, cls._base, inner))
         return made
 
     def __init__(
@@ -93,6 +93,8 @@ class _Recovering:
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
         journal: Journal | None = None,
+        fallbacks: Sequence[Target] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self._inner = inner
         self._state = ClientState(
@@ -102,9 +104,15 @@ class _Recovering:
             on_event=on_event,
             clock=clock,
             journal=journal,
+            fallbacks=Fallbacks(fallbacks, _refuse),
+            fleet=fleet,
         )
         if self._base == "BaseTransport":
             self._state.check_for_threads()
+
+
+def _refuse(_: Any) -> Any:
+    raise ValueError("fallbacks: a transport has one host; leave Target(client=...) to wrap()")
 
 
 class RecoveryTransport(_Recovering, _SyncBase):
@@ -122,6 +130,9 @@ class RecoveryTransport(_Recovering, _SyncBase):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
+        fallbacks: Other models, which are asked in this order where the request's own would have to
+            be waited for longer than `Policy.patience`; without a client of their own.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `inner` is not a sync transport of httpx or httpx2.
@@ -146,7 +157,11 @@ class RecoveryTransport(_Recovering, _SyncBase):
         action = driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, Body)
+        try:
+            return _returned(call, door, driver, Body)
+        except BaseException:
+            driver.close()
+            raise
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -181,6 +196,9 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
+        fallbacks: Other models, which are asked in this order where the request's own would have to
+            be waited for longer than `Policy.patience`; without a client of their own.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
 
     Raises:
         TypeError: If `inner` is not an async transport of httpx or httpx2.
@@ -205,7 +223,11 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         action = await driver.open()
         if isinstance(action, GiveUp):
             return door.final_response(action.lost)
-        return _returned(call, door, driver, AsyncBody)
+        try:
+            return _returned(call, door, driver, AsyncBody)
+        except BaseException:
+            await driver.close()
+            raise
 
     async def aclose(self) -> None:
         """Close the inner transport."""

@@ -39,7 +39,7 @@ def run(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=110,
     )
 
 
@@ -59,6 +59,42 @@ def test_a_program_recovers(tmp_path, scripted, fault_server):
     assert said == fault_server.answer
     assert knows == "__main__ ['asks.py', '--fast', '-m', 'x']"
     assert len(fault_server.requests) == 3
+
+
+STARTERS = {
+    "subprocess": "import subprocess, sys; subprocess.run([sys.executable, 'asks.py'], check=True)",
+    "multiprocessing": """
+import multiprocessing, runpy
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=runpy.run_path, args=["asks.py"])
+    child.start()
+    child.join()
+""",
+}
+
+
+@pytest.mark.parametrize("program", STARTERS.values(), ids=STARTERS)
+def test_a_process_that_it_starts_recovers(tmp_path, scripted, fault_server, program):
+    tmp_path.joinpath("asks.py").write_text(ASKS)
+    tmp_path.joinpath("starts.py").write_text(program)
+    done = run("starts.py", cwd=tmp_path, **scripted)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == fault_server.answer
+    assert len(fault_server.requests) == 3
+
+
+def test_a_process_without_the_sdk_is_left_alone(tmp_path):
+    """What the user's own `sitecustomize` does is done."""
+    tmp_path.joinpath("sitecustomize.py").write_text("import builtins; builtins.was_run = True")
+    code = "import sys; print('unbroken' in sys.modules, was_run, sys.modules['sitecustomize'])"
+    tmp_path.joinpath("starts.py").write_text(
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
+    )
+    done = run("starts.py", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.stderr == ""
+    assert done.stdout.startswith("False True")
+    assert str(tmp_path) in done.stdout
 
 
 @pytest.mark.parametrize("file", ["asks.py", "asks/__main__.py"])

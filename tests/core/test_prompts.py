@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.core.service import request
 
+from unbroken._core.callbacks import CallbackError
 from unbroken._core.policy import Continuation
 from unbroken._core.prompts import (
     PROMPT,
@@ -94,8 +95,10 @@ def test_a_prompt_may_be_a_function_of_the_partial():
 
 @pytest.mark.parametrize("said", ["", "  ", None, 7], ids=repr)
 def test_a_function_that_returns_no_prompt_is_told_so(said):
-    with pytest.raises(ValueError, match=r"Continuation\.prompt"):
+    with pytest.raises(CallbackError) as raised:
         written(lambda _partial: said)
+    assert isinstance(raised.value.error, ValueError)
+    assert "Continuation.prompt" in str(raised.value.error)
 
 
 def test_a_mark_that_a_function_only_quotes_is_none():

@@ -63,6 +63,9 @@ def result(kind: str = "web_search_tool_result", of: str = "server_tool_use_1") 
     return block({"type": kind, "tool_use_id": of, "content": []})
 
 
+CONTINUES = request(thread={"type": "continue", "previous_message_id": "msg_1"})
+
+
 def asked(
     *blocks: Block,
     body: dict[str, Any] | None = None,
@@ -307,12 +310,22 @@ def test_off_never_goes_on_once_text_was_delivered():
 
 
 @pytest.mark.parametrize("mode", ["auto", "prefill", "user_turn", "restart", "off"])
-@pytest.mark.parametrize(
-    "blocks", [(), (thinking(),), (text(STORY),)], ids=["nothing", "thinking", "text"]
-)
-def test_a_request_that_continues_a_thread_is_no_guess(blocks, mode):
-    body = request(thread={"type": "continue", "thread_id": "t_1"})
-    assert asked(*blocks, body=body, continuation=Continuation(mode)) is Reason.THREAD
+@pytest.mark.parametrize("block", [text(STORY), tool()], ids=["text", "tool call"])
+def test_the_rest_of_a_forgotten_thread_is_no_guess(block, mode):
+    assert asked(block, body=CONTINUES, continuation=Continuation(mode)) is Reason.THREAD
+
+
+@pytest.mark.parametrize("blocks", [(), (thinking(),)], ids=["nothing", "thinking"])
+def test_a_forgotten_thread_is_continued_again_if_nothing_was_delivered(blocks):
+    assert asked(*blocks, body=CONTINUES).body is CONTINUES
+
+
+@pytest.mark.parametrize("blocks", [(), (thinking(),), (text("Once"),)], ids=len)
+def test_the_callers_request_is_made_again_rather_than_the_whole_conversation(blocks):
+    now = Situation(request(), Delivered(blocks, None), AUTO, takes_prefill=False, again=CONTINUES)
+    plan = resume(now)
+    assert isinstance(plan, Plan)
+    assert plan.body is CONTINUES
 
 
 @pytest.mark.parametrize("thread", [{"type": "new"}, None])

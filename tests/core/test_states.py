@@ -61,7 +61,7 @@ def leading_to(target) -> set[Phase]:
     return {one for one, happened, to in steps if to is target and happened is not Input.DEPOSED}
 
 
-def test_a_wait_is_between_any_two_requests():
-    assert leading_to(Phase.ASKING) == {Phase.WAITING}
+def test_a_wait_is_between_any_two_requests_but_for_an_extension():
+    assert leading_to(Phase.ASKING) == {Phase.WAITING, Phase.READING}
     assert leading_to(Phase.WAITING) == {Phase.CHARGING}
     assert leading_to(Phase.CHARGING) == {Phase.ASKING, Phase.READING}

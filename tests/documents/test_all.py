@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -19,14 +20,18 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize(("document", "code"), BLOCKS)
-def test_every_python_block_runs(document, code, api):
+def test_every_python_block_runs(document, code, api, request):
     [(_, first), *_] = document.blocks()
     blocks = [first] if code == first else [first, code]
     namespace = run(document.path, *blocks)
     for name, thing in list(namespace.items()):
         if name.startswith("test_"):
-            with FaultServer() as fault_server:
-                thing(fault_server)
+            with FaultServer() as own:  # not that of the code outside of the test
+                fixtures = {
+                    name: own if name == "fault_server" else request.getfixturevalue(name)
+                    for name in inspect.signature(thing).parameters
+                }
+                thing(**fixtures)
 
 
 def test_every_document_is_tested():

@@ -8,6 +8,7 @@ import pytest
 from tests.documents.markdown import COMMAND, code_in
 
 from unbroken._cli import main as command
+from unbroken._cli.doctor.examination import BOUNDARIES
 
 
 def help_of(capsys, *arguments: str) -> str:
@@ -22,7 +23,20 @@ def test_every_command_has_a_section(capsys):
     assert sorted(titles) == sorted(commands.split(","))
 
 
-def test_every_option_of_the_demo_is_listed(capsys):
-    shown = set(re.findall(r"--[\w-]+", help_of(capsys, "demo"))) - {"--help"}
-    listed = [code_in(row[0]).split()[0] for row in COMMAND.table("option")]
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("demo", "option"),
+        ("doctor", "option of `doctor`"),
+        ("drill", "option of `drill`"),
+    ],
+)
+def test_every_option_is_listed(capsys, name, header):
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_of(capsys, name))) - {"--help", "-h"}
+    listed = [code_in(row[0]).split()[0] for row in COMMAND.table(header)]
     assert set(listed) == shown
+
+
+def test_every_boundary_is_listed():
+    listed = [code_in(row[0]) for row in COMMAND.table("boundary")]
+    assert listed == [boundary.name for boundary in BOUNDARIES]

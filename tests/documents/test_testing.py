@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.documents.markdown import TESTING, code_in, names_in
 
-from unbroken.testing import FaultServer, answers, faults, voices
+from unbroken.testing import ChaosTransport, FaultServer, answers, chaos, faults, voices
 from unbroken.testing.faults import Where
 from unbroken.testing.server import Request
 
@@ -50,6 +50,18 @@ def test_every_argument_of_the_server_is_listed_with_its_default():
     assert list(rows) == [parameter.name for parameter in parameters]
     for parameter in parameters:
         assert eval(rows[parameter.name], {"voices": voices}) == parameter.default
+
+
+def test_every_argument_of_chaos_is_listed_with_its_default():
+    rows = {code_in(r[0]): r[1] for r in TESTING.table("argument of `ChaosTransport`")}
+    parameters = dict(inspect.signature(ChaosTransport.__init__).parameters)
+    del parameters["self"]
+    assert list(rows) == list(parameters)
+    assert rows.pop("kinds") == "all"
+    assert parameters.pop("kinds").default == tuple(chaos.KINDS)
+    assert rows.pop("inner") == ""
+    for name, cell in rows.items():
+        assert eval(code_in(cell)) == parameters[name].default
 
 
 def test_every_public_member_of_the_server_is_listed():

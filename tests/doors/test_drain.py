@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import anyio
+import httpx
 import pytest
 from tests.doors.conftest import ANSWER, read, request
 
 import unbroken
-from unbroken import Policy, Reason
+from unbroken import Policy, Reason, StreamInterrupted
 from unbroken._drive import drain as drain_module
 from unbroken.testing import FaultServer, faults
+from unbroken.transport import AsyncRecoveryTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +144,7 @@ def test_waits_in_event_loops_of_several_threads_end(serve, backend):
     async def ask() -> None:
         bare = anthropic.AsyncAnthropic(base_url=server.url, api_key="test")
         async with unbroken.wrap(bare, NOT_SOON, on_event=when_waiting(waiting.release)) as client:
-            with pytest.raises(unbroken.StreamInterrupted) as raised:
+            with pytest.raises(StreamInterrupted) as raised:
                 await client.messages.create(**request())
             reasons.append(raised.value.report.reason)
 
@@ -223,6 +225,55 @@ def test_a_stream_in_a_task_ends_after_the_timeout(serve, backend):
         assert raised.value.report.reason is Reason.DRAINED
 
     anyio.run(run, backend=backend)
+
+
+def when_sent(number: int, act: Callable[[], object]) -> Callable[[Any], None]:
+    def on_event(event: Any) -> None:
+        if isinstance(event, unbroken.AttemptStarted) and event.attempt.number == number:
+            act()
+
+    return on_event
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_request_in_a_task_ends_after_the_timeout(serve, stream, attempt, backend):
+    server = serve(faults=[faults.status(500)] * (attempt - 1) + [faults.hang()])
+    sent = when_sent(attempt, lambda: unbroken.drain(timeout=0.05))
+
+    async def run() -> unbroken.RecoveryReport:
+        bare = anthropic.AsyncAnthropic(base_url=server.url, api_key="test", timeout=None)
+        async with unbroken.wrap(bare, NOT_SOON.replace(time_scale=0), on_event=sent) as client:
+            with pytest.raises(StreamInterrupted) as raised:
+                await client.messages.create(**request(stream=stream))
+        return raised.value.report
+
+    report = anyio.run(run, backend=backend)
+    assert report.reason is Reason.DRAINED
+    assert len(report.attempts) == attempt
+    assert report.attempts[-1].failure.detail == "ended by unbroken.drain()"
+
+
+@pytest.mark.anyio
+async def test_a_request_of_a_transport_ends_after_the_timeout(serve):
+    server = serve(faults=[faults.hang()])
+    sent = when_sent(1, lambda: unbroken.drain(timeout=0.05))
+    transport = AsyncRecoveryTransport(httpx.AsyncHTTPTransport(), NOT_SOON, on_event=sent)
+    async with httpx.AsyncClient(transport=transport, timeout=None) as client:
+        with pytest.raises(httpx.RemoteProtocolError, match="drain") as raised:
+            await client.post(f"{server.url}/v1/messages", json=request(stream=True))
+    assert unbroken.report(raised.value).reason is Reason.DRAINED
+
+
+def test_a_request_in_a_thread_ends_by_its_own_timeout(serve):
+    server = serve(faults=[faults.hang()] * 2)
+    sent = when_sent(1, lambda: unbroken.drain(timeout=0))
+    with client_of(server, on_event=sent) as client:
+        report = interrupted(lambda: client.messages.create(**request(), timeout=0.2))
+    assert report.reason is Reason.DRAINED
+    assert report.attempts[-1].failure.kind is unbroken.FailureKind.STALLED
+    assert len(server.requests) == 1
 
 
 def test_calls_that_ended_are_forgotten(serve, process):

@@ -46,6 +46,18 @@ def test_the_error_pickles_and_copies_without_the_request(interrupted):
         assert not other.request.headers.get("x-api-key")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_error_names_the_method_of_the_request(serve, connect, method):
+    server = serve()
+    client = connect(server, AT_ONCE)
+    server.close()
+    ask = client.models.list if method == "GET" else lambda: client.messages.create(**request())
+    with pytest.raises(unbroken.StreamInterrupted) as raised:
+        ask()
+    assert raised.value.request.method == method
+    assert pickle.loads(pickle.dumps(raised.value)).request.method == method
+
+
 def test_the_first_failure_is_not_masked_by_what_came_after(serve, connect):
     server = serve(faults=[faults.reset(after_chars=30), faults.status(401)])
     with pytest.raises(unbroken.StreamInterrupted) as raised:

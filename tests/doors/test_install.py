@@ -232,6 +232,22 @@ def test_a_copy_has_what_its_client_has(make, how):
     assert len(recoveries(unbroken.wrap(installed, MINE))) == 1
 
 
+def test_an_empty_list_means_none(make):
+    unbroken.install(AT_ONCE)
+    copied = make().with_options(middleware=[])
+    made = make(middleware=[])
+    assert recoveries(copied) == recoveries(made) == []
+    assert made.max_retries == anthropic.DEFAULT_MAX_RETRIES
+    assert recoveries(copied.with_options(timeout=3)) == []
+
+
+@pytest.mark.parametrize("name", classes())
+def test_a_copy_of_a_client_that_exists_stays_as_it_is(make, name):
+    client = make(name)
+    unbroken.install(AT_ONCE)
+    assert recoveries(client.with_options(timeout=3)) == []
+
+
 def test_override_changes_the_policy_here_too(serve, make):
     server = serve(faults=[faults.status(500)] * 9)
     unbroken.install(AT_ONCE)

@@ -21,7 +21,7 @@ from unbroken.testing import faults
 from unbroken.transport import AsyncRecoveryTransport, RecoveryTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 SHORT = 0.2
 ENDLESS = {"idle_timeout": None, "progress_timeout": None, "time_scale": 0, "budget": None}
@@ -154,6 +154,47 @@ async def test_an_async_transport_is_bounded_in_the_same_way(serve, fault):
     assert unbroken.report(raised.value).reason is Reason.MAX_OUTAGE
 
 
+class Endless(httpx.AsyncBaseTransport):
+    """Answers never, whatever the timeouts of a request are."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_what_knows_no_timeout_is_bounded_in_a_task(stream):
+    transport = AsyncRecoveryTransport(Endless(), DEADLINE)
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(httpx.ReadTimeout) as raised:
+            await client.post("http://127.0.0.1/v1/messages", json=request(stream=stream))
+    report = unbroken.report(raised.value)
+    assert report.reason is Reason.DEADLINE
+    assert report.attempts[-1].failure.kind is FailureKind.STALLED
+
+
+class Trickling(httpx.AsyncBaseTransport):
+    """Answers with a body that never ends."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=self.body())
+
+    async def body(self) -> AsyncIterator[bytes]:
+        while True:
+            await anyio.sleep(SHORT / 8)
+            yield b" "
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_not_streamed_may_not_trickle_for_ever_in_a_task():
+    transport = AsyncRecoveryTransport(Trickling(), DEADLINE)
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(httpx.ReadTimeout) as raised:
+            await client.post("http://127.0.0.1/v1/messages", json=request())
+    assert unbroken.report(raised.value).reason is Reason.DEADLINE
+
+
 def _stream(client: Any, server: Any) -> Any:
     headers = {"x-api-key": "test", "anthropic-version": "2023-06-01"}
     body = request(stream=True)
@@ -197,9 +238,9 @@ def timeouts(serve, clock) -> Callable[..., list[Timeouts]]:
 
 def test_the_timeouts_of_a_stream(timeouts):
     seen = timeouts(Policy(max_outage=100), stream=True)
-    assert [each["read"] for each in seen] == [180, 30, 20]
-    assert [each["connect"] for each in seen] == [5, 5, 5]
-    assert [each["pool"] for each in seen] == [600, 60, 20]
+    assert [each["read"] for each in seen] == [180, 30, 14]
+    assert [each["connect"] for each in seen] == [5, 5, 2]
+    assert [each["pool"] for each in seen] == [600, 6, 2]
 
 
 def test_the_timeouts_of_a_plain_call(timeouts):
@@ -209,10 +250,23 @@ def test_the_timeouts_of_a_plain_call(timeouts):
 
 def test_the_deadline_bounds_the_first_attempt(timeouts):
     seen = timeouts(Policy(deadline=50), stream=True)
-    assert [each["read"] for each in seen] == [50, 10]
+    assert [each["read"] for each in seen] == [35, 7]
     assert [each["write"] for each in seen] == [50, 10]
+
+
+@pytest.mark.parametrize("deadline", [6, 10, 47.5, 300, 5000])
+def test_connecting_and_the_headers_together_are_bounded(timeouts, deadline):
+    """TLS has the timeout of connecting once more."""
+    [first, *_] = timeouts(Policy(deadline=deadline), timeout=None, stream=True)
+    times = {phase: seconds or 0 for phase, seconds in first.items()}
+    assert times["pool"] + 2 * times["connect"] + times["read"] == pytest.approx(deadline)
+
+
+def test_a_short_time_that_is_left_is_not_divided(timeouts):
+    [first, *_] = timeouts(Policy(deadline=0.5), timeout=None, stream=True)
+    assert first == {"pool": 0.5, "connect": 0.5, "write": 0.5, "read": 0.5}
 
 
 def test_the_timeouts_of_the_caller_are_capped_only(timeouts):
     seen = timeouts(Policy(max_outage=100), timeout=30.0, stream=True)
-    assert [each["read"] for each in seen] == [30, 30, 20]
+    assert [each["read"] for each in seen] == [30, 30, 14]

@@ -120,13 +120,16 @@ def test_the_body_is_in_the_options(server):
 def test_what_is_put_into_the_options_is_sent(server):
     body = {"model": "claude-opus-5-5", "max_tokens": 9, "messages": MESSAGES}
 
+    timeout = anthropic.Timeout(11.0)
+
     def handle(request: Any, call_next: Any) -> Any:
-        return call_next(sdk_facts.next_request(request, body, 3, anthropic.Timeout(11.0)))
+        return call_next(sdk_facts.next_request(request, body, 3, timeout, {"x-one": "1"}))
 
     probe = probed(server, handle, extra_body={"max_tokens": 55})
     assert server.requests[0].body == body
     assert server.requests[0].headers["x-stainless-retry-count"] == "2"
     assert server.requests[0].headers["x-stainless-read-timeout"] == "11.0"
+    assert server.requests[0].headers["x-one"] == "1"
     assert sdk_facts.body_of(probe.request)["max_tokens"] == 55
     assert probe.request.retries_taken == 0
 
@@ -134,7 +137,7 @@ def test_what_is_put_into_the_options_is_sent(server):
 def test_a_body_is_not_copied(server):
     body = {"model": "claude-opus-5-5", "max_tokens": 9, "messages": MESSAGES}
     probe = probed(server)
-    assert sdk_facts.next_request(probe.request, body, 1, None).options.json_data is body
+    assert sdk_facts.next_request(probe.request, body, 1, None, {}).options.json_data is body
 
 
 def test_call_next_may_be_called_again(server):
@@ -224,6 +227,7 @@ def test_copies_of_a_bedrock_client_take_a_profile():
 def test_the_sdk_stands_on_a_library_that_has_what_is_used():
     library = http.library_of(anthropic.DefaultHttpxClient)
     others = {"ConnectionRefusedError", "gaierror", "H2Error", "TimeoutError", "OSError"}
+    others |= {"ClientConnectorError", "APITimeoutError", "EOFError"}
     assert [name for name in http._KINDS if not hasattr(library, name)] == [
         name for name in http._KINDS if name in others
     ]
@@ -285,3 +289,27 @@ def test_what_a_base_is_given_is_what_the_client_has(cls):
     assert list(client.middleware) == [probe]
     assert client.max_retries == 5
     assert not list(cls(api_key="test").middleware)
+
+
+def test_the_option_that_forbids_trace_headers_is_found(server):
+    if "open_telemetry" not in inspect.signature(anthropic.Anthropic).parameters:
+        pytest.skip("this SDK has no such option")
+    for option, allowed in ({"propagation": False}, False), (None, True), (False, True):
+        with client_for(server, Probe(), open_telemetry=option) as client:
+            assert sdk_facts.takes_trace_headers(client) is allowed
+
+
+@pytest.mark.parametrize("name", ["AnthropicBedrock", "AnthropicBedrockMantle", "AnthropicAWS"])
+def test_clients_that_sign_their_headers_are_found(monkeypatch, name):
+    cls = getattr(anthropic, name, None)
+    if cls is None:
+        pytest.skip("this SDK has no such client")
+    for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AWS_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"):
+        monkeypatch.delenv(variable, raising=False)
+    keys = {"aws_access_key": "a", "aws_secret_key": "b", "aws_region": "us-east-1"}
+    more = {"workspace_id": "w"} if name == "AnthropicAWS" else {}
+    with cls(**keys, **more) as client:
+        assert not sdk_facts.takes_trace_headers(client)
+    if "api_key" in inspect.signature(cls).parameters:
+        with cls(api_key="key", aws_region="us-east-1", **more) as client:
+            assert sdk_facts.takes_trace_headers(client)

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -13,6 +14,7 @@ import pytest
 from tests.doors.conftest import ANSWER, AsyncClock, read, request
 
 import unbroken
+from unbroken._doors.http import sdk_library
 from unbroken.testing import faults
 
 if TYPE_CHECKING:
@@ -218,6 +220,22 @@ def test_the_wrapped_client_is_of_the_same_class_and_the_given_one_stays_as_it_i
     assert (client.max_retries, list(client.middleware)) == (4, [])
     assert (wrapped.max_retries, len(wrapped.middleware)) == (0, 1)
     client.close()
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_wrapped_client_validates_responses_as_the_given_one(serve, strict):
+    body = {"id": 3, "type": "message"}
+    server = serve()
+    http = anthropic.DefaultHttpxClient(
+        transport=sdk_library().MockTransport(lambda _: sdk_library().Response(200, json=body))
+    )
+    with anthropic.Anthropic(
+        base_url=server.url, api_key="test", http_client=http, _strict_response_validation=strict
+    ) as client:
+        for one in (client, unbroken.wrap(client, unbroken.Policy(time_scale=0))):
+            error = anthropic.APIResponseValidationError
+            with pytest.raises(error) if strict else nullcontext():
+                one.messages.create(**request())
 
 
 def test_wrapping_twice_is_wrapping_once(serve, connect):

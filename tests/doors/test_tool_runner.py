@@ -17,7 +17,7 @@ from tests.samples import NEWEST
 import unbroken
 from unbroken.testing import Answer, answers, faults
 
-# Where there are threads, the runner continues one by default, and that is not resumed.
+# Where there are threads, the runner continues one by default.
 HAS_THREADS = "thread" in inspect.signature(Messages.tool_runner).parameters
 
 TURNS = [
@@ -65,7 +65,6 @@ def settings(**fields: Any) -> dict[str, Any]:
         "max_tokens": 5000,
         "thinking": {"type": "adaptive"},
         "messages": [{"role": "user", "content": "How is the weather?"}],
-        **({"thread": False} if HAS_THREADS else {}),
         **fields,
     }
 
@@ -75,6 +74,12 @@ def server(request, serve):
     place, number = request.param
     script = [None] * number + [PLACES[place]()]
     return serve(turn, enforce_signatures=True, faults=script)
+
+
+@pytest.fixture(params=["with threads", "without"] if HAS_THREADS else ["no threads yet"])
+def thread(request):
+    """What to tell the runner of threads."""
+    return {"thread": False} if request.param == "without" else {}
 
 
 def sync_tools(ran: list[tuple[str, ...]]) -> list[Any]:
@@ -132,16 +137,19 @@ def async_tools(ran: list[tuple[str, ...]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["stream", "plain"])
-def test_every_tool_runs_once_and_the_answer_is_whole(server, connect, streams):
+def test_every_tool_runs_once_and_the_answer_is_whole(server, connect, streams, thread):
     ran: list[tuple[str, ...]] = []
 
     client = connect(server)
-    runner = client.beta.messages.tool_runner(tools=sync_tools(ran), stream=streams, **settings())
+    runner = client.beta.messages.tool_runner(
+        tools=sync_tools(ran), stream=streams, **settings(**thread)
+    )
     final = None
     for step in runner:
         final = step.get_final_message() if streams else step
     check(final, ran)
     assert server.unmatched == []
+    assert ("thread" in server.requests[0].body) == (HAS_THREADS and not thread)
 
 
 def check(final: Any, ran: list[tuple[str, ...]]) -> None:
@@ -151,30 +159,32 @@ def check(final: Any, ran: list[tuple[str, ...]]) -> None:
     assert ran[1:] in ([("weather", "Aarhus", unit) for unit in units] for units in ("CF", "C"))
 
 
-def test_the_async_runner_does_the_same(server):
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "plain"])
+def test_the_async_runner_does_the_same(server, streams, thread):
     ran: list[tuple[str, ...]] = []
 
     async def run() -> Any:
         async with anthropic.AsyncAnthropic(base_url=server.url, api_key="test") as client:
             wrapped = unbroken.wrap(client, clock=AsyncClock())
             runner = wrapped.beta.messages.tool_runner(
-                tools=async_tools(ran), stream=True, **settings()
+                tools=async_tools(ran), stream=streams, **settings(**thread)
             )
             final = None
             async for step in runner:
-                final = await step.get_final_message()
+                final = await step.get_final_message() if streams else step
             return final
 
     check(asyncio.run(run()), ran)
+    assert server.unmatched == []
 
 
-@pytest.mark.skipif(not HAS_THREADS, reason="this SDK has no threads")
-def test_a_runner_with_threads_survives_a_break_in_the_turn_that_begins_one(serve, connect):
-    server = serve(turn, enforce_signatures=True, faults=[faults.reset(after_chars=75)])
+def test_a_runner_survives_a_break_in_every_request(serve, connect, thread):
+    script = [faults.reset(after_chars=20), faults.reset_before(), faults.eof(after_chars=75)]
+    server = serve(turn, enforce_signatures=True, faults=[*script, None, *script, *script])
     ran: list[tuple[str, ...]] = []
-
-    fields = {name: value for name, value in settings().items() if name != "thread"}
-    runner = connect(server).beta.messages.tool_runner(tools=sync_tools(ran), stream=True, **fields)
+    runner = connect(server).beta.messages.tool_runner(
+        tools=sync_tools(ran), stream=True, **settings(**thread)
+    )
     final = None
     for step in runner:
         final = step.get_final_message()

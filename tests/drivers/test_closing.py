@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 
@@ -20,6 +22,7 @@ from unbroken._core.recovery import Recovery
 from unbroken._doors.upstream import AsyncHttpUpstream
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
+from unbroken._drive.finalizers import finalizers
 from unbroken._drive.sync import Driver
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class Around:
     status, request_id, answer = 200, None, None
     is_stream = True
     framing = ServerSentEvents
+    opened = None
 
     def __init__(self, log: list[str], *, shares_connection: bool) -> None:
         self.log = log
@@ -92,6 +96,9 @@ class Around:
 
     def abort(self) -> None:
         self.log.append("hung up")
+
+    def hang_up(self) -> None:
+        self.log.append("shut down")
 
     def sending(self) -> Any:
         return nullcontext()
@@ -335,10 +342,18 @@ def test_a_call_cancelled_while_it_opens_is_closed():
     asyncio.run(run())
 
 
+def test_a_call_that_is_abandoned_is_ended_elsewhere():
+    call = Call()
+    call.driver.abandon()
+    assert finalizers().finish()
+    assert call.log == ["shut down", "closed", "hung up", "Cancelled"]
+
+
 def test_a_call_that_is_abandoned_is_ended_without_an_event_loop():
     call = asyncio.run(AsyncCall().open())
     call.driver.abandon()
-    assert call.log == ["closed", "Cancelled now"]
+    assert finalizers().finish()
+    assert call.log == ["shut down", "closed", "Cancelled now"]
 
 
 def test_a_closed_call_is_not_abandoned_again():
@@ -350,7 +365,37 @@ def test_a_closed_call_is_not_abandoned_again():
     call = asyncio.run(run())
     call.log.clear()
     call.driver.abandon()
+    assert finalizers().finish()
     assert call.log == []
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closed", "dropped"])
+def test_inside_the_garbage_collector_only_the_socket_is_shut_down(closes):
+    class Closing:
+        """Closes a stream at its end, as generators of the SDK do."""
+
+        def __init__(self, driver: Driver) -> None:
+            self.driver, self.cycle = driver, self
+
+        def __del__(self) -> None:
+            inside.append(finalizers().is_collecting())
+            if closes:
+                self.driver.close()
+            log.append("left")
+
+    inside: list[bool] = []
+    call = Call()
+    log = call.log
+    Closing(call.driver)
+    del call
+    with finalizers()._working:  # so that the other thread comes after
+        gc.collect()
+        assert inside == [True]
+        assert set(log) == {"shut down", "left"}
+    assert finalizers().finish()
+    after = log[log.index("left") :]
+    assert after[:4] == ["left", "closed", "hung up", "Cancelled"]
+    assert log.count("Cancelled") == 1
 
 
 # The budget
@@ -475,3 +520,103 @@ def test_an_iterator_without_aclose_is_closed_with_its_response():
         assert body.closed
 
     asyncio.run(run())
+
+
+class Nested(httpx.AsyncByteStream):
+    """A body read through two generators, as those of `httpx` are.
+
+    Args:
+        after_closing: What the inner one does when it is read after the body was closed.
+    """
+
+    def __init__(self, after_closing: Callable[[], Any]) -> None:
+        self.after_closing = after_closing
+        self.is_closed = False
+        self.ended: list[str] = []
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self.inner():
+                yield chunk
+        finally:
+            self.ended.append("outer")
+
+    async def inner(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                if self.is_closed:
+                    await self.after_closing()
+                yield b"x"
+        finally:
+            self.ended.append("inner")
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def raise_closed() -> None:
+    raise httpx.ReadError("closed")
+
+
+def upstream_of(body: httpx.AsyncByteStream) -> AsyncHttpUpstream:
+    request = httpx.Request("POST", "http://127.0.0.1")
+    return AsyncHttpUpstream(
+        httpx.Response(200, stream=body, request=request), None, is_stream=True
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after_closing", [raise_closed, anyio.sleep_forever])
+async def test_all_generators_of_a_closed_body_end(after_closing):
+    body = Nested(after_closing)
+    upstream = upstream_of(body)
+    assert await anext(upstream.chunks()) == b"x"
+    await upstream.close()
+    assert body.ended == ["inner", "outer"]
+
+
+@pytest.mark.anyio
+async def test_a_body_without_end_can_be_closed():
+    class Endless(Nested):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield b"x"
+            finally:
+                self.ended.append("outer")
+
+    body = Endless(raise_closed)
+    upstream = upstream_of(body)
+    assert await anext(upstream.chunks()) == b"x"
+    await upstream.close()
+    assert body.ended == ["outer"]
+
+
+@pytest.mark.anyio
+async def test_a_body_that_another_task_reads_can_be_closed():
+    woken = anyio.Event()
+
+    class Waiting(Nested):
+        async def inner(self) -> AsyncIterator[bytes]:
+            await woken.wait()
+            await self.after_closing()
+            yield b"never"
+
+    body = Waiting(raise_closed)
+    upstream = upstream_of(body)
+    chunks = upstream.chunks()
+    met = []
+
+    async def read() -> None:
+        with pytest.raises(httpx.ReadError) as raised:
+            await anext(chunks)
+        met.append(raised.value)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await upstream.close()
+        assert met == []
+        woken.set()
+    assert len(met) == 1
+    assert body.ended == ["outer"]

@@ -35,7 +35,8 @@ def drop(server: Any) -> None:
 def test_a_streamed_text(server):
     drop(server)
     chat = chat_for(server.url)
-    assert "".join(chunk.text for chunk in chat.stream("Tell me a story.")) == STORY
+    with chat._client:
+        assert "".join(chunk.text for chunk in chat.stream("Tell me a story.")) == STORY
     assert len(server.message_requests) == 4
 
 
@@ -44,11 +45,23 @@ def test_a_streamed_text_in_a_task(server):
 
     async def run() -> str:
         chat = chat_for(server.url)
-        return "".join([chunk.text async for chunk in chat.astream("Tell me a story.")])
+        async with chat._async_client:
+            return "".join([chunk.text async for chunk in chat.astream("Tell me a story.")])
 
     assert asyncio.run(run()) == STORY
 
 
 def test_a_whole_answer(server):
     server.script(faults.status(529), faults.close())
-    assert chat_for(server.url).invoke("Tell me a story.").text == STORY
+    chat = chat_for(server.url)
+    with chat._client:
+        assert chat.invoke("Tell me a story.").text == STORY
+
+
+@pytest.mark.usefixtures("_installed")
+def test_with_nothing_but_install(server):
+    drop(server)
+    chat = pytest.importorskip("langchain.chat_models").init_chat_model(f"anthropic:{NEWEST}")
+    with chat._client:
+        assert "".join(chunk.text for chunk in chat.stream("Tell me a story.")) == STORY
+    assert len(server.message_requests) == 4

@@ -56,3 +56,16 @@ def test_tools(server):
 
     assert asyncio.run(run()) == STORY
     assert asked == ["Oslo"]
+
+
+@pytest.mark.usefixtures("_installed")
+def test_with_nothing_but_install(server):
+    server.script(faults.reset(after_chars=20), faults.status(529), faults.eof(after_chars=30))
+
+    async def run() -> str:
+        agent = pydantic_ai.Agent(f"anthropic:{NEWEST}")
+        async with agent, agent.run_stream("Tell me a story.") as result:
+            return "".join([text async for text in result.stream_text(delta=True)])
+
+    assert asyncio.run(run()) == STORY
+    assert len(server.message_requests) == 4

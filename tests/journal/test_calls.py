@@ -199,7 +199,7 @@ def test_tasks_do_the_same(server, journal, backend):
         ) as bare:
             client = unbroken.wrap(bare, AT_ONCE, journal=journal)
 
-            async def ask(name, events=None):
+            async def ask(name, events=None) -> Any:
                 with unbroken.durable(name):
                     async with client.messages.stream(**ASK) as stream:
                         at = 0

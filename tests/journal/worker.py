@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 60.0
-HERE = "tests.journal.worker"
+WARM = "tests.journal.warm"
 
 # Processes that are forked from one that has imported everything start within milliseconds.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([HERE])
+_context.set_forkserver_preload([WARM])
 
 
 def ask(turn: int, **fields: Any) -> dict[str, Any]:

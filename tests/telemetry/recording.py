@@ -73,6 +73,7 @@ class Recording:
         policy = options.pop("policy", AT_ONCE)
         on_event = options.pop("on_event", self.events.append)
         journal = options.pop("journal", None)
+        tracer_provider = options.pop("tracer_provider", self.tracer_provider)
         options.setdefault("api_key", "test")
         if SDK_TRACES:
             options["open_telemetry"] = {"tracer_provider": self.tracer_provider} if sdk else False
@@ -80,7 +81,7 @@ class Recording:
         return unbroken.wrap(
             client,
             policy,
-            tracer_provider=self.tracer_provider,
+            tracer_provider=tracer_provider,
             meter_provider=self.meter_provider,
             on_event=on_event,
             journal=journal,
@@ -104,6 +105,9 @@ class Recording:
         found = [span for span in self.spans if span.name == "messages.attempt"]
         return sorted(found, key=lambda span: of(span, "unbroken.attempt.number"))
 
+    def attempts_of(self, call_id: str) -> list[ReadableSpan]:
+        return [span for span in self.attempts if of(span, "unbroken.call.id") == call_id]
+
     def named(self, name: str) -> ReadableSpan:
         [found] = [span for span in self.spans if span.name == name]
         return found
@@ -114,11 +118,21 @@ class Recording:
         [found] = [s for s in self.spans if s.name.startswith(("chat ", "anthropic.messages."))]
         return found
 
+    @property
+    def call_id(self) -> Any:
+        return of(self.call, "unbroken.call.id")
+
     # Metrics
 
-    def metrics(self) -> dict[str, Any]:
+    def _scopes(self) -> list[Any]:
         data = self._reader.get_metrics_data()
-        scopes = [s for r in data.resource_metrics for s in r.scope_metrics] if data else []
+        return [s for r in data.resource_metrics for s in r.scope_metrics] if data else []
+
+    def versions_of_meters(self) -> set[str]:
+        return {scope.scope.version for scope in self._scopes()}
+
+    def metrics(self) -> dict[str, Any]:
+        scopes = self._scopes()
         return {metric.name: metric for scope in scopes for metric in scope.metrics}
 
     def points(self, name: str) -> list[tuple[dict[str, Any], Any]]:

@@ -119,7 +119,7 @@ def calls_of_all_kinds(client: Any, server: FaultServer) -> None:
         opened.until_done()
     server.script(faults.status(503))
     client.messages.create(**ASK)
-    server.script(faults.status(400))
+    server.script(faults.status(400, code="some_code"))
     with pytest.raises(anthropic.BadRequestError):
         client.messages.create(**ASK)
     client.messages.create(stream=True, **ASK).close()
@@ -140,6 +140,15 @@ def test_every_span_is_listed(everything):
         if span.instrumentation_scope.name == names.SCOPE
     }
     assert ours == set(rows("Spans"))
+
+
+def test_the_scope_has_our_version(everything):
+    scopes = {
+        span.instrumentation_scope.version
+        for span in everything[0].spans
+        if span.instrumentation_scope.name == names.SCOPE
+    }
+    assert scopes == {unbroken.__version__} == everything[0].versions_of_meters()
 
 
 def test_every_metric_is_listed_with_its_attributes(everything):
@@ -164,7 +173,8 @@ def test_every_event_is_listed_with_its_fields():
     listed = {name: in_code(cells[0]) for name, cells in rows("Events").items()}
     kinds = events.RecoveryEvent.__subclasses__()
     assert listed == {
-        kind.__name__: {field.name for field in dataclasses.fields(kind)} - {"model", "attempt"}
+        kind.__name__: {field.name for field in dataclasses.fields(kind)}
+        - {"call_id", "model", "attempt"}
         for kind in kinds
     }
 
@@ -176,7 +186,7 @@ def test_every_field_of_a_log_record_is_listed_with_where_it_stands(everything):
             if "." in name:
                 found.setdefault(name, set()).add(record.levelname)
     listed = {
-        name: {"WARNING", "INFO"} if cells[0] == "both" else {cells[0]}
+        name: {"WARNING", "INFO", "ERROR"} if cells[0] == "all" else set(cells[0].split(", "))
         for name, cells in rows("Log records").items()
     }
     assert found == listed

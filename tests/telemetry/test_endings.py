@@ -14,6 +14,7 @@ from tenacity import wait_fixed
 from tests.telemetry.recording import ASK, SDK_TRACES, of, values
 
 from unbroken import FailureKind, Policy, Rule, Waiting
+from unbroken._drive.finalizers import finalizers
 from unbroken.testing import faults
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def test_dropped(recording, server, sdk, events):
         next(opened)
     del opened
     gc.collect()
+    assert finalizers().finish()
     assert_cancelled(recording)
 
 
@@ -138,6 +140,7 @@ def test_dropped_async(recording, server, sdk):
             gc.collect()
 
     asyncio.run(ask())
+    assert finalizers().finish()
     assert_cancelled(recording)
 
 

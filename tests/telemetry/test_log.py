@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 from tenacity import wait_none
-from tests.telemetry.recording import ASK, MODEL
+from tests.telemetry.recording import ASK, MODEL, values
 
 import unbroken
 from unbroken import FailureKind, Policy, Rule
@@ -19,20 +19,21 @@ SDK = f"[anthropic {anthropic.__version__}]"
 
 SAVED_AFTER_THREE = [
     (
-        "WARNING attempt 1 of {m} failed: rate_limited (status 429, error type rate_limit_error, "
-        "code ramp_limit_exceeded, request {0}); next attempt in 0.0 s {sdk}"
+        "WARNING call {id}: attempt 1 of {m} failed: rate_limited (status 429, "
+        "error type rate_limit_error, code ramp_limit_exceeded, request {0}); "
+        "next attempt in 0.0 s {sdk}"
     ),
     (
-        "WARNING attempt 2 of {m} failed: dropped (status 200, error type -, code -, "
+        "WARNING call {id}: attempt 2 of {m} failed: dropped (status 200, error type -, code -, "
         "request {1}); next attempt at once {sdk}"
     ),
     (
-        "WARNING attempt 3 of {m} failed: overloaded (status 200, error type overloaded_error, "
-        "code -, request {2}); next attempt at once {sdk}"
+        "WARNING call {id}: attempt 3 of {m} failed: overloaded (status 200, "
+        "error type overloaded_error, code -, request {2}); next attempt at once {sdk}"
     ),
     (
-        "INFO answer of {m} saved after 3 failure(s): 4 attempt(s), 20 characters kept, "
-        "0.1 s, request {3} {sdk}"
+        "INFO call {id}: answer of {m} saved after 3 failure(s): 4 attempt(s), "
+        "20 characters kept, 0.1 s, request {3} {sdk}"
     ),
 ]
 
@@ -61,7 +62,9 @@ def test_one_line_for_each_failure_and_one_for_the_saved_answer(recording, serve
     ids = [request.id for request in server.message_requests]
     lines = [f"{record.levelname} {record.getMessage()}" for record in records(caplog)]
     lines[-1] = re.sub(r"\d+\.\d s", "0.1 s", lines[-1])
-    assert lines == [line.format(*ids, m=MODEL, sdk=SDK) for line in SAVED_AFTER_THREE]
+    call_id = recording.events[0].call_id
+    meant = [line.format(*ids, id=call_id, m=MODEL, sdk=SDK) for line in SAVED_AFTER_THREE]
+    assert lines == meant
 
 
 def at_once() -> dict[FailureKind, Rule]:
@@ -72,6 +75,7 @@ def test_the_fields_of_a_failure(recording, server, caplog):
     server.script(faults.status(429, code="ramp_limit_exceeded", headers={"retry-after-ms": "40"}))
     stream(recording.client(server, policy=Policy()))
     assert fields(records(caplog)[0]) == {
+        "unbroken.call.id": recording.events[0].call_id,
         "unbroken.model": MODEL,
         "unbroken.attempt.number": 1,
         "unbroken.attempt.kind": "initial",
@@ -92,6 +96,7 @@ def test_the_fields_of_a_saved_answer(recording, server, caplog):
     found = fields(records(caplog)[-1])
     assert found.pop("unbroken.call.seconds") > 0
     assert found == {
+        "unbroken.call.id": recording.events[0].call_id,
         "unbroken.model": MODEL,
         "unbroken.call.outcome": "saved",
         "unbroken.call.attempts": 2,
@@ -107,7 +112,10 @@ def test_giving_up_says_why(recording, server, caplog):
         stream(recording.client(server))
     [record] = records(caplog)
     assert "; gave up: this kind of failure is not retried [" in record.getMessage()
+    assert record.levelname == "ERROR"
     assert fields(record)["unbroken.given_up"] == "not_retryable"
+    assert fields(record)["unbroken.call.outcome"] == "failed"
+    assert fields(record)["unbroken.call.attempts"] == 1
 
 
 def test_giving_up_names_what_broke_the_answer_and_what_ended_the_recovery(
@@ -120,6 +128,27 @@ def test_giving_up_names_what_broke_the_answer_and_what_ended_the_recovery(
     assert "rejected (HTTP status 401), after dropped (ReadError) [" in line
     end = recording.events[-1]
     assert [end.failure.kind, end.last_failure.kind] == ["dropped", "rejected"]
+
+
+def test_only_the_line_of_the_lost_call_is_an_error(recording, server, caplog):
+    server.script(*[faults.status(503)] * 2)
+    with pytest.raises(anthropic.InternalServerError):
+        stream(recording.client(server, policy=Policy(time_scale=0, max_attempts=2)))
+    assert [record.levelname for record in records(caplog)] == ["WARNING", "ERROR"]
+
+
+def test_calls_that_interleave_can_be_told_apart(recording, server, caplog):
+    server.script(*[faults.reset(after_chars=20)] * 2)
+    client = recording.client(server)
+    with client.messages.stream(**ASK) as one, client.messages.stream(**ASK) as other:
+        next(iter(one))
+        other.until_done()
+        one.until_done()
+    ids = [report.call_id for report in map(unbroken.report, (one, other))]
+    assert len(set(ids)) == 2
+    assert {fields(record)["unbroken.call.id"] for record in records(caplog)} == set(ids)
+    for call_id in ids:
+        assert values(recording.attempts_of(call_id), "unbroken.attempt.number") == [1, 2]
 
 
 def test_a_call_without_failure_is_silent(recording, server, caplog):

@@ -11,7 +11,7 @@ import anthropic
 import httpx
 import pytest
 from tests.samples import STORY
-from tests.telemetry.recording import ASK, MODEL
+from tests.telemetry.recording import ASK, MODEL, of
 
 import unbroken
 from unbroken import (
@@ -63,6 +63,7 @@ def test_the_events_of_a_saved_answer(recording, server):
     started, failed, waiting, again, resumed, completed = recording.events
     assert kinds(recording.events) == SAVED
     assert {event.model for event in recording.events} == {MODEL}
+    assert {event.call_id for event in recording.events} == {of(recording.call, "unbroken.call.id")}
     assert [e.attempt.number for e in recording.events] == [1, 1, 1, 2, 2, 2]
     assert (started.attempt.kind, again.attempt.kind) == ("initial", "continuation")
     assert again.attempt.begun > started.attempt.begun >= 0
@@ -150,8 +151,8 @@ def test_sync_clients_refuse_coroutine_functions_when_they_are_made(server, late
 def test_no_coroutine_is_made_where_nothing_can_await_it(later, recwarn):
     observer = AsyncCallObserver(Telemetry().call("POST", "http://127.0.0.1"), later)
     attempt = Attempt(1, AttemptKind.INITIAL, begun=0.0, waited=0.0)
-    observer.notify_now(AttemptStarted(MODEL, attempt))
-    observer.notify_now(Cancelled(MODEL, attempt, attempts=(attempt,), seconds=0.0))
+    observer.notify_now(AttemptStarted("id", MODEL, attempt))
+    observer.notify_now(Cancelled("id", MODEL, attempt, attempts=(attempt,), seconds=0.0))
     gc.collect()
     assert not recwarn.list
 
@@ -168,7 +169,8 @@ def test_a_function_that_raises_breaks_nothing(recording, server, caplog):
     server.script(faults.reset(after_chars=20))
     stream(recording.client(server, on_event=broken))
     complaints = [r.getMessage() for r in caplog.records if "on_event" in r.getMessage()]
-    assert complaints == [f"on_event raised RuntimeError at {kind.__name__}" for kind in SAVED]
+    begin = f"call {recording.call_id}: on_event raised RuntimeError at "
+    assert complaints == [f"{begin}{kind.__name__}" for kind in SAVED]
     assert "SECRET" not in caplog.text
     assert len(recording.attempts) == 2
 

@@ -67,6 +67,29 @@ def test_a_stream_reaches_its_end(caller, server, proxy, authority, url, fault):
         assert proxy.targets == [url, url]
 
 
+PASSWORD = b"""\
+HTTP/1.1 407 Proxy Authentication Required\r
+proxy-authenticate: Basic realm="ours"\r
+content-length: 0\r
+\r
+"""
+
+
+def test_a_proxy_that_asks_for_a_password_fails_at_once(caller, server, proxy, authority, url):
+    proxy.answers += [PASSWORD] * 9
+    read = caller.stream(url, body(stream=True), through(caller, proxy.url, authority))
+    assert len(proxy.targets) == 1
+    if url.startswith("https"):  # a tunnel that is refused is no response
+        assert isinstance(read.error, caller.library.ProxyError)
+    else:
+        assert read.response.status_code == 407
+    report = unbroken.report(read.error or read.response)
+    assert report.reason is unbroken.Reason.NOT_RETRYABLE
+    assert report.failure is not None
+    assert report.failure.kind is FailureKind.REJECTED
+    assert "407" in report.failure.detail
+
+
 def test_an_error_page_of_the_proxy_is_retried(caller, server, proxy, authority, url):
     proxy.answers += [BAD_GATEWAY, BAD_GATEWAY]
     read = caller.stream(url, body(stream=True), through(caller, proxy.url, authority))

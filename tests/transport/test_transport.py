@@ -425,3 +425,18 @@ def test_connections_are_used_again(caller, server):
         for _ in range(3):
             client.post(url(server), **asked)
         assert server.open_connections == 1
+
+
+def fail(_: Any) -> Any:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("fault", [faults.reset_before(), faults.status(529)], ids=repr)
+def test_a_wait_that_raises_is_raised_with_the_failure_as_its_cause(caller, server, fault):
+    rules = dict.fromkeys(FailureKind, unbroken.Rule(retry=True, wait=fail))
+    server.script(fault)
+    transport = caller.transport(unbroken.Policy(rules=rules))
+    with pytest.raises(ZeroDivisionError) as raised:
+        caller.stream(url(server), body(stream=True), transport)
+    assert isinstance(raised.value.__cause__, caller.library.HTTPError)
+    assert unbroken.report(raised.value).reason is unbroken.Reason.CALLBACK

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from unbroken._cli import journal, policy, run, serve
 from unbroken._cli.demo import demo
+from unbroken._cli.doctor import command as doctor
+from unbroken._cli.drill import command as drill
 from unbroken._cli.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     parsed.add_argument("--trace", action="store_true", help="show the OpenTelemetry spans, too")
     parsed.set_defaults(run=demo)
     journal.add_parser(commands)
+    doctor.add_parser(commands)
+    drill.add_parser(commands)
     policy.add_parser(commands)
     run.add_parser(commands)
     serve.add_parser(commands)

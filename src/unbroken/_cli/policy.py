@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import unbroken
 from unbroken._cli.problems import ProblemError
+from unbroken._cli.table import aligned
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,7 @@ def show_policy(options: argparse.Namespace) -> int:
     """
     policy = _policy(options.preset, options.patience)
     fields = _fields(policy, from_environment=options.preset is None)
-    tables = (_aligned(rows) for rows in (fields, _waits(policy), _worst(policy)))
+    tables = (aligned(rows) for rows in (fields, _waits(policy), _worst(policy)))
     print(*tables, _NOTE, sep="\n\n")
     return 0
 
@@ -108,13 +109,3 @@ def _duration(seconds: float) -> str:
     if seconds >= 2 * 3600:
         return f"{shown} ({seconds / 3600:.3g} h)"
     return f"{shown} ({seconds / 60:.3g} min)" if seconds >= 2 * 60 else shown
-
-
-def _aligned(rows: Iterable[Sequence[str]]) -> str:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines)

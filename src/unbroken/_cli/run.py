@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run_program", "split"]
 
+_SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to those of `unbroken`."""
@@ -25,8 +27,8 @@ def add_parser(commands: Any) -> None:
         help="run a Python program whose clients of the SDK all recover",
         usage="unbroken run [-h] (PROGRAM | -m MODULE) [ARGUMENT ...]",
         description="Run a Python program as python does, with the middleware in every client of "
-        "the SDK that it makes. UNBROKEN_* variables describe the policy. Processes that it forks "
-        "recover, too; those that it starts anew do not.",
+        "the SDK that it makes, and that the Python processes make which it starts. UNBROKEN_* "
+        "variables describe the policy.",
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", help="run a module, as python -m")
     parser.add_argument("program", nargs="?", metavar="PROGRAM", help="run a file, as python does")
@@ -55,11 +57,18 @@ def run_program(options: argparse.Namespace) -> int:
         unbroken.install()
     except ValueError as error:
         raise ProblemError(str(error)) from error
+    _install_in_new_processes()
     if options.module is not None:
         _run_module(options.module, options.arguments)
     else:
         _run_file(options.program, options.arguments)
     return 0
+
+
+def _install_in_new_processes() -> None:
+    """Have each Python that is started run `sitecustomize` of the folder `site`."""
+    paths = [_SITE, os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 def _run_module(name: str, arguments: Sequence[str]) -> None:

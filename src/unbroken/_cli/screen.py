@@ -81,17 +81,10 @@ class Screen:
 
     def table(self, report: unbroken.RecoveryReport) -> None:
         """Print a row an attempt."""
-        header = ("#", "asked for", "ended", "waited", "chars", "request id")
-        rows = [header, *map(_row, report.attempts)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        self._print("\n")
+        _, _, header, *rows = unbroken.telemetry.format_report(report).splitlines()
+        self._print("\n" + self._styled("1", header) + "\n")
         for row in rows:
-            cells = [
-                cell.rjust(width) if title in ("waited", "chars") else cell.ljust(width)
-                for cell, width, title in zip(row, widths, header, strict=True)
-            ]
-            line = "  ".join(cells).rstrip()
-            self._print(self._styled("1", line) + "\n" if row is header else line + "\n")
+            self._print(row + "\n")
 
     def verdict(self, error: anthropic.APIError | None, requests: int, meant: str) -> int:
         """Say whether the answer is what was meant: the exit status."""
@@ -147,14 +140,3 @@ def _alike(one: str, other: str) -> int:
     """How many characters are the same in both, before the first that is not."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _row(attempt: unbroken.Attempt) -> tuple[str, ...]:
-    return (
-        str(attempt.number),
-        attempt.kind,
-        str(attempt.outcome if attempt.failure is None else attempt.failure.kind),
-        f"{attempt.waited:.1f} s" if attempt.number > 1 else "",
-        str(attempt.received_chars),
-        attempt.request_id or "",
-    )

@@ -26,6 +26,7 @@ __all__ = [
     "Recall",
     "Send",
     "Sleep",
+    "is_end",
     "is_retry",
 ]
 
@@ -40,12 +41,14 @@ class Send:
         time_left: Seconds until the deadline, or the end of the outage; None for no limit. The
             timeouts of the attempt are at most these.
         longest_silence: Seconds that a stream may be silent before it begins; None for no limit.
+        target: The number of the target that gets it: 0 is the caller's own.
     """
 
     plan: Plan
     number: int
     time_left: float | None
     longest_silence: float | None
+    target: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,14 @@ Action = Recall | Send | AskBudget | Sleep | Read | Finish | GiveUp
 
 def is_retry(action: Action) -> bool:
     """Whether an action leads to another attempt, after one that failed."""
-    return isinstance(action, Sleep | AskBudget) or (isinstance(action, Send) and action.number > 1)
+    if isinstance(action, Send):
+        return action.number > 1 and not action.plan.extends
+    return isinstance(action, Sleep | AskBudget)
+
+
+def is_end(action: Action) -> bool:
+    """Whether nothing follows an action: the call is complete, closed or lost."""
+    return isinstance(action, Finish | GiveUp)
 
 
 ASK_BUDGET = AskBudget()

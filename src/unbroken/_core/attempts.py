@@ -25,6 +25,8 @@ class AttemptKind(StrEnum):
     """The rest of an answer that was delivered in part."""
     REPLAY = "replay"
     """What a journal holds of the answer: no request."""
+    EXTENSION = "extension"
+    """More of an answer that ended with `max_tokens` or `pause_turn`."""
 
 
 class Outcome(StrEnum):
@@ -53,10 +55,13 @@ class Attempt:
         request_id: The `request-id` header of its response, if there was one.
         begun: Seconds from the start of the call to its own start.
         waited: Seconds that the policy made it wait after the failure before it.
-        received_chars: Characters of content that it brought: text, thinking, tool input.
+        received_chars: Characters of content that its stream brought: text, thinking, tool input.
+        delivered_chars: Characters that the caller got of these.
         usage: The tokens it was billed, as far as known.
         first_event: Seconds from its start to its first event other than a ping.
         seconds: Seconds from its start to its end.
+        target: The name of the target that it went to, if the call has fallbacks.
+        model: The model that it asked for.
         seam: What proved where its text joins the text before it; None if there was none to join.
     """
 
@@ -69,7 +74,10 @@ class Attempt:
     begun: float = 0.0
     waited: float = 0.0
     received_chars: int = 0
+    delivered_chars: int = 0
     usage: Usage | None = None
     first_event: float | None = None
     seconds: float | None = None
+    target: str | None = None
+    model: str | None = None
     seam: SeamKind | None = None

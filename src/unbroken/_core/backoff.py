@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import tenacity
 from tenacity import RetryCallState
 
+from unbroken._core.callbacks import callback
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,10 +27,16 @@ def backoff(rule: Rule, failure: Failure, in_a_row: int, cause: BaseException | 
         failure: The failure; its `retry_after` wins over the rule's wait.
         in_a_row: Failures of this kind in a row with nothing new between them, from 1.
         cause: The exception behind the failure, for waits that look at `outcome`.
+
+    Raises:
+        CallbackError: If the rule's wait raises, or returns no number.
     """
     if failure.retry_after is not None:
         return failure.retry_after
-    return max(float(rule.wait(_retry_state(in_a_row, cause or RuntimeError(failure.kind)))), 0.0)
+    state = _retry_state(in_a_row, cause or RuntimeError(failure.kind))
+    with callback():
+        wait = float(rule.wait(state))
+    return max(wait, 0.0)
 
 
 def longest_wait(wait: Callable[[RetryCallState], float], in_a_row: int) -> float:

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Attempt, AttemptKind, Outcome
 from unbroken._core.bounds import Bounds, Reason
+from unbroken._core.callbacks import CallbackError
 from unbroken._core.events import (
     AttemptFailed,
     AttemptStarted,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     RecoveryEvent,
     Waiting,
 )
+from unbroken._core.failures import Failure, FailureKind
+from unbroken._core.route import Route
 from unbroken._core.states import Input, Phase, after
 from unbroken._core.usage import AttemptUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unbroken._core.failures import Failure
     from unbroken._core.policy import Policy
     from unbroken._core.usage import Usage
 
@@ -40,6 +43,8 @@ class FailedAttempt:
         origin: The response with the HTTP error, or the frame of the error event, if there was one.
         message: The message of the API's error; never logged or shown.
         request_id: The `request-id` header of the response, if there was one.
+        is_callers: Whether `error` is of the caller's own code, neither of the connection nor of
+            the API. It is raised as it is.
     """
 
     failure: Failure
@@ -47,6 +52,7 @@ class FailedAttempt:
     origin: Any = None
     message: str = field(default="", repr=False)
     request_id: str | None = None
+    is_callers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,24 @@ class Call:
         policy: The policy of the call.
         model: The model that the request names, if it names one.
         now: Monotonic seconds at which the call starts.
+        route: Chooses the targets; by default there is one.
+        call_id: Its id, for its events.
     """
 
-    def __init__(self, policy: Policy, model: str | None, now: float) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        model: str | None,
+        now: float,
+        route: Route | None = None,
+        *,
+        call_id: str = "",
+    ) -> None:
         self.policy = policy
+        self.id = call_id
         self.model = model
-        self.bounds = Bounds(policy, now)
-        self.phase = Phase.ASKING
+        self.route = route or Route(policy)
+        self.bounds = Bounds(policy, now, self.route)
         self.attempts: list[Attempt] = []
         self.events: list[RecoveryEvent] = []
         """What happened since `take_events()` was called last."""
@@ -89,8 +106,9 @@ class Call:
         """The last failure since then."""
         self.reason: Reason | None = None
         """Why the call was given up."""
-        self.wait = 0.0
+        self.wait = self.bounds.first_wait(now)
         """Seconds to wait before the next attempt."""
+        self.phase = Phase.WAITING if self.wait else Phase.ASKING
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
@@ -101,7 +119,8 @@ class Call:
     @property
     def reported_failure(self) -> FailedAttempt:
         """The failure that the caller gets: what broke the answer off, else the last failure."""
-        failed = self.outage_cause if self.delivered else self.last_failure
+        broke_off = self.delivered and self.reason is not Reason.CALLBACK
+        failed = self.outage_cause if broke_off else self.last_failure
         assert failed is not None
         return failed
 
@@ -119,16 +138,42 @@ class Call:
         """The current attempt, or the last one."""
         return self.attempts[-1]
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a request was sent, and its response has not begun."""
+        return self.phase is Phase.ASKING and bool(self.attempts) and self.attempt.outcome is None
+
+    @property
+    def extra_tokens(self) -> int:
+        """Tokens that recovery cost: those of all attempts but the first that was billed."""
+        billed = [one for one in self.attempts if one.usage is not None]
+        return sum(
+            one.usage.total()
+            for one in billed[1:]
+            if one.usage is not None and one.kind is not AttemptKind.EXTENSION
+        )
+
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
         if number == 1 and kind is AttemptKind.RETRY and not self.delivered:
             kind = AttemptKind.INITIAL
-        self._begin(Attempt(number, kind, begun=now - self.begun, waited=self.wait), now)
+        target = self.route.target
+        self._begin(
+            Attempt(
+                number,
+                kind,
+                begun=now - self.begun,
+                waited=self.wait,
+                target=target.name or None,
+                model=target.model or self.model,
+            ),
+            now,
+        )
 
     def begin_replay(self, now: float) -> None:
         """What a journal holds of the answer is about to be read."""
-        self._begin(Attempt(0, AttemptKind.REPLAY, begun=now - self.begun), now)
+        self._begin(Attempt(0, AttemptKind.REPLAY, begun=now - self.begun, model=self.model), now)
 
     def _begin(self, attempt: Attempt, now: float) -> None:
         self.attempts.append(attempt)
@@ -173,7 +218,7 @@ class Call:
         failed: FailedAttempt,
         now: float,
         *,
-        refusal: Reason | None = None,
+        refusal: Reason | CallbackError | None = None,
         reformulate: bool = False,
     ) -> None:
         """The attempt failed: wait for the next one, or give up.
@@ -185,19 +230,35 @@ class Call:
             reformulate: Whether the form of the request was refused, and the next one has another.
         """
         self._end_attempt(failed, now)
+        verdict: float | Reason | CallbackError
         if refusal is not None:
-            verdict: float | Reason = refusal
+            verdict = refusal
         elif reformulate:
             verdict = self.bounds.asked_wrongly(now)
         else:
-            verdict = self.bounds.failed(failed.failure, failed.error, now)
-        if isinstance(verdict, Reason):
+            verdict = self._verdict(failed, now)
+        if isinstance(verdict, CallbackError):
+            self.callback_raised(verdict.error, failed, now)
+        elif isinstance(verdict, Reason):
             self._give_up(verdict, now)
         else:
             self.wait = verdict
             self.phase = after(self.phase, Input.FAILED)
             if not self.bounds.costs_budget:
                 self.charged(granted=True, now=now)
+
+    def _verdict(self, failed: FailedAttempt, now: float) -> float | Reason | CallbackError:
+        try:
+            return self.bounds.failed(failed.failure, failed.error, now)
+        except CallbackError as error:
+            return error
+
+    def callback_raised(self, error: Exception, failed: FailedAttempt, now: float) -> None:
+        """Give up with what a function of the policy raised, caused by what it was called for."""
+        failure = Failure(FailureKind.REJECTED, type(error).__name__)
+        self.outage_cause = failed
+        self.last_failure = FailedAttempt(failure, error, is_callers=True)
+        self._give_up(Reason.CALLBACK, now)
 
     def charged(self, *, granted: bool, now: float) -> None:
         """The retry budget was asked for one more attempt, or need not be."""
@@ -241,6 +302,15 @@ class Call:
         self.note(outcome=Outcome.INTERRUPTED, failure=failed.failure, seconds=seconds)
         self.emit(AttemptFailed, failure=failed.failure)
 
+    def extended(self, now: float) -> None:
+        """The attempt is complete, and more of its answer is asked for."""
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        if self.policy.budget is not None:
+            self.policy.budget.succeeded(now)
+        self.wait = 0.0
+        self.phase = after(self.phase, Input.EXTENDED)
+        self.emit(Extended)
+
     def waited(self) -> None:
         """The wait is over."""
         self.phase = after(self.phase, Input.WAITED)
@@ -260,7 +330,9 @@ class Call:
 
     def _end_attempt(self, failed: FailedAttempt, now: float) -> None:
         self.outage_cause = self.outage_cause or failed
-        self.last_failure = failed
+        # A fallback that refuses the request says nothing of the outage.
+        if self.route.is_own or self.bounds.retries(failed.failure) or self.last_failure is None:
+            self.last_failure = failed
         began = self.phase is Phase.READING and self.attempt.first_event is not None
         outcome = Outcome.INTERRUPTED if began else Outcome.FAILED
         seconds = now - self._attempt_begun
@@ -292,4 +364,4 @@ class Call:
 
     def emit(self, event: type[RecoveryEvent], **fields: Any) -> None:
         """Record that something happened."""
-        self.events.append(event(self.model, self.attempt, **fields))
+        self.events.append(event(self.id, self.model, self.attempt, **fields))

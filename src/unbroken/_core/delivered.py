@@ -6,13 +6,14 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.models import THINKING
 from unbroken._core.seam.quote import strip_trailing
 from unbroken._core.stream.blocks import Block, Handling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Delivered"]
+__all__ = ["Delivered", "sendable_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,12 @@ class Delivered:
     Attributes:
         blocks: The content blocks, in order.
         open: The last of them, if it is not closed.
+        thinks_alike: Whether the model that it is sent to can read its thinking.
     """
 
     blocks: Sequence[Block]
     open: Block | None
+    thinks_alike: bool = True
 
     def breaks_live(self) -> bool:
         """Whether a block that is delivered as it comes is unfinished."""
@@ -57,7 +60,7 @@ class Delivered:
 
     def turn(self) -> list[dict[str, Any]]:
         """The content of an assistant turn that holds it all."""
-        return _turn([_sendable(block.content()) for block in self.blocks])
+        return sendable_turn([block.content() for block in self.blocks])
 
     def turns(self, text_length: int, prompt: str) -> tuple[dict[str, Any], ...]:
         """The turns that ask to go on from it, or from so many characters of the last texts."""
@@ -67,7 +70,11 @@ class Delivered:
     def _partial(self, text_length: int) -> list[dict[str, Any]]:
         """The content of an assistant turn with this many characters of the last texts."""
         texts = self.last_texts()
-        before = self.blocks[: len(self.blocks) - len(texts)]
+        before = [
+            block
+            for block in self.blocks[: len(self.blocks) - len(texts)]
+            if self.thinks_alike or block.handling is not Handling.THINKING
+        ]
         content = [_sendable(block.content()) for block in before]
         for block in texts:
             text = block.text()[:text_length]
@@ -79,10 +86,15 @@ class Delivered:
         return content
 
 
+def sendable_turn(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The content of an assistant turn, from the content of a message."""
+    return _turn([_sendable(block) for block in content])
+
+
 def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What of it the API takes as an assistant turn: no blank text, and no thinking at its end."""
     content = [block for block in content if not _is_blank(block)]
-    while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
+    while content and content[-1]["type"] in THINKING:
         content.pop()
     return content
 

@@ -19,6 +19,7 @@ __all__ = [
     "AttemptStarted",
     "Cancelled",
     "Completed",
+    "Extended",
     "GaveUp",
     "RecoveryEvent",
     "Replayed",
@@ -32,10 +33,12 @@ class RecoveryEvent:
     """Something that happened in a call.
 
     Attributes:
+        call_id: The id of the call: all its events, spans and log records have it.
         model: The model that the request names, if it names one.
         attempt: The attempt that it is about, as known at the time.
     """
 
+    call_id: str
     model: str | None
     attempt: Attempt
 
@@ -54,6 +57,11 @@ class AttemptFailed(RecoveryEvent):
     """
 
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Extended(RecoveryEvent):
+    """The model ended the answer with `max_tokens` or `pause_turn`, and more is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from unbroken._core.callbacks import callback
 from unbroken._core.seam.mark import choose_mark
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def write_prompt(
         body: The request: the mark stands nowhere in it.
 
     Raises:
-        ValueError: If the policy's function returns no text.
+        CallbackError: If the policy's function raises, or returns no text.
     """
 
     def is_used(word: str) -> bool:
@@ -89,9 +90,10 @@ def write_prompt(
 def _written(
     write: Callable[[str], str], partial: str, words: str, is_used: Callable[[str], bool]
 ) -> Prompt:
-    said: Any = write(partial)
-    if not isinstance(said, str) or not said.strip():
-        raise ValueError("Continuation.prompt must return a text that is not blank")
+    with callback():
+        said: Any = write(partial)
+        if not isinstance(said, str) or not said.strip():
+            raise ValueError("Continuation.prompt must return a text that is not blank")
     asked = said.replace(words, "") if words else said
     marks = (mark for mark in _ANY_MARK.findall(asked) if not is_used(mark))
     return Prompt(said, next(marks, None))

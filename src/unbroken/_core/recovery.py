@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.actions import ASK_BUDGET, FINISH, READ, RECALL, Action, GiveUp, Send, Sleep
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
-from unbroken._core.delivered import Delivered
+from unbroken._core.callbacks import CallbackError
+from unbroken._core.delivered import Delivered, sendable_turn
 from unbroken._core.events import RecoveryEvent, Replayed, Resumed
+from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
-from unbroken._core.models import refuses_prefill
+from unbroken._core.models import base_model, for_model, refuses_prefill
 from unbroken._core.replies import NO_REPLIES, Next, after_problem
 from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
+from unbroken._core.route import NOWHERE_ELSE, Route
 from unbroken._core.seam import SeamError
 from unbroken._core.states import Phase
 from unbroken._core.stream.blocks import Handling
 from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
+from unbroken._core.threads import continues_thread, refuses_thread
 from unbroken._core.turns import Request
+from unbroken._core.usage import CHARS_PER_TOKEN
 from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.framing.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
     from unbroken._core.seam import Seam
     from unbroken._core.stream.fast_lane import DeltaRun
+    from unbroken._core.threads import ThreadTurn
 
 __all__ = ["Recovery"]
 
@@ -48,10 +57,14 @@ class Recovery:
         body: The JSON body of the caller's request.
         now: Monotonic seconds at which the call starts.
         prefill: Which models take a prefill.
+        thread: What is known of the thread that the request is a turn of, if it is one of a thread.
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
         recalls: Whether a journal is asked for the answer first.
+        candidates: The targets that can answer, the caller's own first.
+        cooldowns: The targets that cool down; None if failures of other calls do not count.
+        call_id: The id of the call, for its events.
     """
 
     def __init__(
@@ -61,15 +74,23 @@ class Recovery:
         now: float,
         *,
         prefill: Prefill,
+        thread: ThreadTurn | None = None,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
         recalls: bool = False,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
+        call_id: str = "",
     ) -> None:
-        self.call = Call(policy, _model(body), now)
+        route = Route(policy, candidates, cooldowns)
+        self.call = Call(policy, _model(body), now, route, call_id=call_id)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
-        self._body = body
+        self._thread = thread
+        self._body = body if thread is None else thread.first  # to be asked from the beginning
+        self._whole = body if thread is None else thread.whole  # to be continued, if it is known
         self._prefill = prefill
+        self._thinking_of: str | None = None  # the model whose thinking was delivered
         self._live = live
         self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._recalls = recalls
@@ -82,11 +103,14 @@ class Recovery:
         """Nothing of the answer is known."""
         self.message: Message | None = None
         """The caller's message, once a stream was opened."""
-        self._plan = Plan(self._body)  # of the attempt under way, or of the next one
+        self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
+        self._extensions = 0  # requests for more of an answer that the model ended
+        self._paused_at: int | None = None  # the growth of the message when the API paused it
+        self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
         self._reading: Reading | None = None
@@ -122,8 +146,7 @@ class Recovery:
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
-        again = self._plan.mode is PlanMode.AGAIN
-        self.call.begin(AttemptKind.RETRY if again else AttemptKind.CONTINUATION, now)
+        self.call.begin(_kind_of(self._plan), now)
 
     def opened(
         self,
@@ -146,6 +169,8 @@ class Recovery:
         frames = framing()
         if self.message is None:
             self.message = Message(frames)
+        if not self.message.has_thinking():
+            self._thinking_of = self._target_model
         plan = self._plan
         again, is_replay = plan.mode is PlanMode.AGAIN, self.call.is_replay
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
@@ -187,6 +212,7 @@ class Recovery:
         self.call.note(status=status, request_id=request_id)
         if message is not None:
             self.call.answered(message)
+            self._remember_answer(message)
         self._tell_replayed(whole=True)
         self.call.succeeded(now)
         self._decide(now)
@@ -195,10 +221,15 @@ class Recovery:
         """No answer started: there is no connection, or the response is an HTTP error."""
         self.call.note(status=failed.failure.status, request_id=failed.request_id)
         reformulate = self._refuses_prefill(failed)
-        if reformulate and self.call.model is not None:
-            self._prefill.refused_by(self.call.model)
-        plan = self._next_plan() if self._has_delivered() else Plan(self._body)
-        self._retry_or_give_up(failed, plan, now, reformulate=reformulate)
+        if reformulate and self._target_model is not None:
+            self._prefill.refused_by(self._target_model)
+        refused = self._refuses_thread(failed)
+        if refused:
+            assert self._thread is not None
+            self._body = self._thread.anew or self._body
+        lost = refused and continues_thread(self._body)
+        plan = Reason.THREAD if lost else self._plan_again()
+        self._retry_or_give_up(failed, plan, now, reformulate=reformulate or refused)
         self._decide(now)
 
     def receive(self, data: bytes, now: float) -> bytes:
@@ -242,26 +273,31 @@ class Recovery:
         self._decide(now)
 
     def drain(self, now: float) -> bytes:
-        """The process shuts down: end what is read, and make no further attempt.
+        """The process shuts down: end the attempt under way, and make no further one.
 
-        Not while a request is sent. Return what the caller gets for that.
+        Return what the caller gets for that.
         """
         out = b""
-        if self.call.phase is not Phase.READING:
-            self.call.drained(now)
-        elif self._reading is not None and self._reading.ended:
+        is_read = self.call.phase is Phase.READING
+        if not self.call.attempts:
+            self.call.waited()  # the first request is no retry
+        elif is_read and self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
-        else:
-            self._record_attempt(now)
+        elif is_read or self.call.is_sending:
+            if is_read:
+                self._record_attempt(now)
             failure = Failure(FailureKind.DROPPED, "ended by unbroken.drain()")
             self._retry_or_give_up(FailedAttempt(failure), Reason.DRAINED, now)
+        else:
+            self.call.drained(now)
         self._decide(now)
         return out
 
     def close(self, now: float) -> None:
         """The caller closed the stream, or cancelled the task."""
         if self.call.phase is Phase.READING:
-            self._record_attempt(now)
+            with suppress(Exception):  # a signal may have interrupted any step before
+                self._record_attempt(now)
         self.call.close(now)
         self._decide(now)
 
@@ -305,7 +341,8 @@ class Recovery:
             case Phase.ASKING:
                 bounds = call.bounds
                 left, silence = bounds.time_left(now), bounds.longest_silence(now)
-                self.action = Send(self._plan, bounds.attempts + 1, left, silence)
+                number, target = bounds.attempts + 1, call.route.current
+                self.action = Send(self._plan, number, left, silence, target)
             case Phase.CHARGING:
                 self.action = ASK_BUDGET
             case Phase.WAITING:
@@ -320,16 +357,50 @@ class Recovery:
     def _retry_or_give_up(
         self,
         failed: FailedAttempt,
-        plan: Plan | Reason | EndTurn,
+        plan: Plan | Reason | EndTurn | CallbackError,
         now: float,
         *,
         reformulate: bool = False,
     ) -> None:
         """Plan the next request, if there is one to make and the bounds allow it."""
-        refusal = plan if isinstance(plan, Reason) else None
+        if isinstance(plan, Plan) and self._costs_too_much(plan):
+            plan = Reason.MAX_EXTRA_TOKENS
+        refusal = plan if isinstance(plan, Reason | CallbackError) else None
+        before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
+        if self.call.route.current != before:
+            plan = self._plan_again()
+            if isinstance(plan, CallbackError):
+                self.call.callback_raised(plan.error, failed, now)
         if isinstance(plan, Plan):
             self._plan = plan
+
+    def _costs_too_much(self, plan: Plan) -> bool:
+        """Whether the input of a request is likely to cost more than the policy allows."""
+        most, asked = self.call.policy.max_extra_tokens, self._ledger.input_of_first
+        if most is None or not asked:
+            return False
+        sent = plan.prompt_tokens + plan.sent // CHARS_PER_TOKEN
+        return self.call.extra_tokens + asked + sent > most
+
+    @property
+    def _target_model(self) -> str | None:
+        """The model that the target is asked for."""
+        return self.call.route.target.model or self.call.model
+
+    def _request_body(self) -> Any:
+        """The caller's request, as the target takes it."""
+        if self.call.route.is_own:
+            return self._body
+        return self._whole_body()
+
+    def _whole_body(self) -> Any:
+        """The request that a continuation adds to, as the target takes it.
+
+        Of a thread, it has the whole conversation: no other request or target knows the thread.
+        """
+        whole = self._body if self._whole is None else self._whole
+        return whole if self.call.route.is_own else for_model(whole, self._target_model)
 
     def _has_delivered(self) -> bool:
         return self.message is not None and bool(self.message.blocks)
@@ -341,22 +412,41 @@ class Recovery:
             and refuses_prefill(failed.failure.status, failed.message)
         )
 
-    def _next_plan(self) -> Plan | Reason | EndTurn:
+    def _refuses_thread(self, failed: FailedAttempt) -> bool:
+        """Whether the same request cannot be made again, as the first may have been answered."""
+        again = self.call.attempt.number > 1 and continues_thread(self._plan.body)
+        return again and refuses_thread(failed.failure.error_code)
+
+    def _plan_again(self) -> Plan | Reason | EndTurn | CallbackError:
+        """Plan the next request after one that brought nothing, or for another target."""
+        return self._next_plan() if self._has_delivered() else Plan(self._request_body())
+
+    def _next_plan(self) -> Plan | Reason | EndTurn | CallbackError:
         assert self.message is not None
         blocks = self.message.blocks
+        if self.message.growth == self._paused_at:
+            return resume_pause(self._whole_body(), Delivered(blocks, self.message.open))
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
-        return resume(
-            Situation(
-                self._body,
-                Delivered(blocks, self.message.open),
-                self.call.policy.resuming,
-                takes_prefill=self._prefill.taken_by(self.call.model or ""),
-                trim_word=self._may_trim_word,
-                replies=self._replies,
-            )
+        now = Situation(
+            self._whole_body(),
+            Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
+            self.call.policy.resuming,
+            takes_prefill=self._prefill.taken_by(self._target_model or ""),
+            trim_word=self._may_trim_word,
+            replies=self._replies,
+            again=self._request_body(),
+            paid=self._paid_chars,
         )
+        try:
+            return resume(now)
+        except CallbackError as error:
+            return error
+
+    def _thinks_alike(self) -> bool:
+        """Whether the target can read the thinking that was delivered."""
+        return base_model(self._thinking_of or "") == base_model(self._target_model or "")
 
     # Reading
 
@@ -399,13 +489,35 @@ class Recovery:
         out = reading.take(event)
         if event.name == "message_start":
             self._bill_cut_attempt()
-        return out + self._finish(reading, now) if reading.stopped else out
+        return out + self._answer_ended(reading, now) if reading.stopped else out
+
+    def _answer_ended(self, reading: Reading, now: float) -> bytes:
+        """The model ended its answer: ask for more of it, or deliver its end."""
+        assert self.message is not None
+        delivered = Delivered(self.message.blocks, self.message.open)
+        if (
+            self.call.is_replay
+            or self._extensions >= self.call.policy.resuming.extend
+            or self.call.bounds.attempts >= self.call.policy.max_attempts
+            or not can_extend(reading.stop_reason, reading.last_block, delivered, self._body)
+        ):
+            return self._finish(reading, now)
+        self._paid_chars = sum(len(block.text()) for block in delivered.last_texts())
+        self._paused_at = self.message.growth if reading.stop_reason == "pause_turn" else None
+        plan = self._next_plan()
+        if not isinstance(plan, Plan) or plan.mode is PlanMode.AGAIN:
+            return self._finish(reading, now)
+        self._extensions += 1
+        self._record_attempt(now)
+        self.call.extended(now)
+        self._plan = dataclasses.replace(plan, extends=True)
+        return b""
 
     def _finish(self, reading: Reading, now: float) -> bytes:
         """The model ended the message: deliver its end."""
         self._record_attempt(now)
         out = reading.finish()
-        self._record_message()
+        self._record_message(is_stored=reading.stopped and self._ledger.is_first)
         self._tell_replayed(whole=True)
         self.call.succeeded(now)
         return out
@@ -415,13 +527,13 @@ class Recovery:
         reading = self._reading
         assert reading is not None
         if reading.ended:
-            return self._finish(reading, now)
+            return self._answer_ended(reading, now)
         self._record_attempt(now)
         self._tell_replayed(whole=False)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
             out = reading.finish_as("tool_use")
-            self._record_message()
+            self._record_message(is_stored=False)
             self.call.complete_short(failed, now)
             return out
         self._retry_or_give_up(failed, plan, now)
@@ -492,20 +604,46 @@ class Recovery:
         if was_out:
             self.call.emit(Resumed, kept_chars=self._kept_chars, outage=outage)
 
-    def _record_message(self) -> None:
-        """Record the id, model, usage and stop reason of the message."""
+    def _record_message(self, *, is_stored: bool) -> None:
+        """Record the id, model, usage and stop reason of the message, and the turn of its thread.
+
+        Args:
+            is_stored: Whether the API may have this message, under its id.
+        """
         assert self.message is not None
-        self.call.answered(self.message.without_content())
+        known = self.message.without_content()
+        self.call.answered(known)
+        content = Delivered(self.message.blocks, None)
+        if self._thread is not None and content.understood():
+            stored = is_stored and self.call.route.is_own
+            self._thread.answered(known.get("id"), content.turn(), is_stored=stored)
+
+    def _remember_answer(self, message: dict[str, Any]) -> None:
+        """Remember the turn of a thread that a whole answer ends."""
+        content = message.get("content")
+        if self._thread is not None and isinstance(content, list):
+            stored = self.call.route.is_own
+            self._thread.answered(message.get("id"), sendable_turn(content), is_stored=stored)
 
     def _record_attempt(self, now: float) -> None:
         """Record what the attempt brought."""
         assert self._reading is not None
         self._note_progress(now)
+        received = self._reading.received_chars()
         self.call.note(
-            received_chars=self._reading.received_chars(),
+            received_chars=received,
+            delivered_chars=self._delivered_chars(self._reading, received),
             usage=None if self.call.is_replay else self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
+
+    def _delivered_chars(self, reading: Reading, received: int) -> int:
+        """How many of the characters that the attempt brought the caller got."""
+        assert self.message is not None
+        assert self._request is not None
+        if reading.ended and not self._request.before:
+            return received  # nothing of a first attempt that ended was left out: do not count
+        return self.message.chars_since([size for _, size in self._request.before])
 
     def _tell_replayed(self, *, whole: bool) -> None:
         """The journal was read to its end."""
@@ -521,6 +659,12 @@ class Recovery:
 
 
 _OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
+
+
+def _kind_of(plan: Plan) -> AttemptKind:
+    if plan.extends:
+        return AttemptKind.EXTENSION
+    return AttemptKind.RETRY if plan.mode is PlanMode.AGAIN else AttemptKind.CONTINUATION
 
 
 def _model(body: Any) -> str | None:

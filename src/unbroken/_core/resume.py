@@ -33,6 +33,7 @@ from unbroken._core.seam.quote import (
     strip_trailing,
 )
 from unbroken._core.stream.blocks import Handling
+from unbroken._core.threads import continues_thread
 from unbroken._core.usage import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class PlanMode(Enum):
         "the rest of the answer: the partial answer is the last turn, and the model extends it"
     )
     USER_TURN = "the rest of the answer: a user turn after the partial answer asks for it"
+    PAUSED = "the rest of a turn that the API paused: the partial answer is the last turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Plan:
         trimmed_word: Whether the partial answer was cut where its last word begins.
         sent: How many characters of the last texts it sends back.
         prompt: Our own words to the model.
+        extends: Whether it asks for more of an answer that the model ended.
     """
 
     body: Mapping[str, Any]
@@ -76,6 +79,7 @@ class Plan:
     trimmed_word: bool = False
     sent: int = 0
     prompt: str = ""
+    extends: bool = False
 
     @property
     def prompt_tokens(self) -> int:
@@ -95,12 +99,14 @@ class Situation:
     """What is known when an answer broke off.
 
     Attributes:
-        body: The caller's request.
+        body: The caller's request; with the whole conversation, where that is known of a thread.
         delivered: The content that was delivered.
         continuation: The policy's settings.
         takes_prefill: Whether the model is thought to go on from a last assistant turn.
         trim_word: Whether a prefill may be cut where its last word begins.
         replies: The replies since then that could not be joined.
+        again: The request to make again from the beginning; `body` if None.
+        paid: Characters of the last texts that `max_tokens` of earlier requests paid for.
     """
 
     body: Mapping[str, Any]
@@ -109,6 +115,8 @@ class Situation:
     takes_prefill: bool
     trim_word: bool = True
     replies: Replies = NO_REPLIES
+    again: Mapping[str, Any] | None = None
+    paid: int = 0
 
     @cached_property
     def text(self) -> str:
@@ -125,9 +133,9 @@ class Situation:
         is_text = len(self.visible) == 1 and self.visible[0].handling is Handling.TEXT
         return is_text and bool(strip_trailing(self.text))
 
-    def continues_thread(self) -> bool:
-        """Whether the request holds the new turns of a thread only."""
-        return (self.body.get("thread") or {}).get("type") == "continue"
+    def forgot_thread(self) -> bool:
+        """Whether the rest cannot be asked for, as the turns before it are not known."""
+        return bool(self.visible) and continues_thread(self.body)
 
     def prefills(self) -> bool:
         """Whether the model can go on from the text as the last turn."""
@@ -169,13 +177,14 @@ def _thinks(body: Mapping[str, Any]) -> bool:
 
 def _again(now: Situation) -> Plan:
     text = strip_lone_surrogates(now.text)
-    return Plan(now.body, seam=ExactSeam(text) if text else None)
+    body = now.body if now.again is None else now.again
+    return Plan(body, seam=ExactSeam(text) if text else None)
 
 
 def _by_prefill(now: Situation) -> Plan:
     cut = cut_for_prefill(now.text, trim_word=now.trim_word)
     return Plan(
-        _appended(now.body, now.delivered.turns(len(cut.sent), ""), cut.sent),
+        _appended(now, now.delivered.turns(len(cut.sent), ""), cut.sent),
         PlanMode.PREFILL,
         seam=ExactSeam(strip_lone_surrogates(cut.rest)),
         trimmed_word=bool(strip_trailing(cut.rest)),
@@ -198,7 +207,7 @@ def _by_user_turn(now: Situation) -> Plan:
         before=now.replies.before,
     )
     return Plan(
-        _appended(now.body, now.delivered.turns(len(quote.sent), prompt.text), quote.sent),
+        _appended(now, now.delivered.turns(len(quote.sent), prompt.text), quote.sent),
         PlanMode.USER_TURN,
         seam=FreeSeam(expected),
         sent=len(quote.sent),
@@ -219,7 +228,7 @@ _TABLE: tuple[
     tuple[Callable[[Situation], bool], Callable[[Situation], Plan | Reason | EndTurn]], ...
 ] = (
     (lambda now: now.delivered.breaks_live(), _refuse(Reason.LIVE_BLOCK)),
-    (lambda now: now.continues_thread(), _refuse(Reason.THREAD)),
+    (lambda now: now.forgot_thread(), _refuse(Reason.THREAD)),
     (lambda now: not now.delivered.understood(), _refuse(Reason.UNKNOWN_BLOCK)),
     (lambda now: now.delivered.calls_tools(), lambda _: END_TURN),
     (lambda now: not now.visible, _again),
@@ -233,9 +242,8 @@ _TABLE: tuple[
 """What follows from what was delivered: the first row that applies."""
 
 
-def _appended(
-    body: Mapping[str, Any], turns: Sequence[dict[str, Any]], sent: str
-) -> dict[str, Any]:
+def _appended(now: Situation, turns: Sequence[dict[str, Any]], sent: str) -> dict[str, Any]:
+    body, sent = now.body, sent[now.paid :]
     appended = {**body, "messages": [*body["messages"], *turns]}
     limit = body.get("max_tokens")
     if isinstance(limit, int):

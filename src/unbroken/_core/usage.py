@@ -40,6 +40,18 @@ class Usage:
     output_tokens: int | None = None
     estimated: bool = False
 
+    def input_total(self) -> int | None:
+        """All input tokens, cache reads and writes included; None if they are not known."""
+        if self.input_tokens is None:
+            return None
+        cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+        return self.input_tokens + cached
+
+    def total(self) -> int:
+        """All tokens that are known, of input and output."""
+        counts = (getattr(self, name) for name in (*_INPUTS, "output_tokens"))
+        return sum(count or 0 for count in counts)
+
 
 class AttemptUsage:
     """The counts of one attempt, as they come."""

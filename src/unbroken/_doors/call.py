@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.journal.identity import fingerprint
+from unbroken._core.models import THINKING
 from unbroken._core.recovery import Recovery
+from unbroken._core.route import NOWHERE_ELSE
 from unbroken._doors import sdk_facts
 from unbroken._doors.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.journal.identity import Identity
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
+    from unbroken._core.threads import Threads
 
 __all__ = ["Ask", "HttpCall", "ReadTimeout"]
 
@@ -46,8 +52,11 @@ class Ask:
         streams: Whether the answer is to come as a stream.
         beta: Whether it is for the beta API.
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
-        target: The host and the path that it goes to.
+        host: The host that it is for.
+        path: The path that it is for.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
+        provider: Who serves the model, as OpenTelemetry's conventions name it.
+        owner: Tells whose credentials it has.
     """
 
     body: Any
@@ -56,13 +65,16 @@ class Ask:
     streams: bool
     beta: bool
     timeout: ReadTimeout | None
-    target: tuple[str, str]
+    host: str = ""
+    path: str = ""
     is_signed: bool = False
+    provider: str = "anthropic"
+    owner: int = 0
 
     def fingerprint(self) -> str:
         """A digest of what is asked, by which a journal knows it."""
-        host, path = self.target
-        return fingerprint(path, self.body, self.headers.get("anthropic-beta", ""), host)
+        beta = self.headers.get("anthropic-beta", "")
+        return fingerprint(self.path, self.body, beta, self.host)
 
     @property
     def resumes(self) -> bool:
@@ -94,10 +106,16 @@ class HttpCall:
         ask: Ask,
         policy: Policy,
         prefill: Prefill,
+        threads: Threads,
         now: float,
         identity: Identity | None = None,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
     ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
+        remembers = ask.is_message and not ask.is_signed
+        thread = threads.turn(ask.body, ask.owner) if remembers else None
+        whole = None if thread is None else thread.whole
         if ask.is_signed:
             policy = policy.replace(continuation="off")
         machine = Recovery(
@@ -105,9 +123,13 @@ class HttpCall:
             ask.body,
             now,
             prefill=prefill,
-            live=_live_blocks(policy, ask) if ask.resumes else (),
+            thread=thread,
+            live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
             recalls=identity is not None,
+            call_id=os.urandom(8).hex(),
+            candidates=candidates,
+            cooldowns=cooldowns,
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
         return cls(ask, policy, machine, reporter, identity)
@@ -121,12 +143,12 @@ def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
     return None if timeout.seconds is None else max(progress, timeout.seconds)
 
 
-def _live_blocks(policy: Policy, ask: Ask) -> set[str]:
+def _live_blocks(policy: Policy, ask: Ask, body: Mapping[str, Any]) -> set[str]:
     """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
-    live = {"thinking", "redacted_thinking"} if policy.thinking == "live" else set()
+    live = set(THINKING) if policy.thinking == "live" else set()
     if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
         return live | {"tool_use"}
-    tools = (tool for tool in ask.body.get("tools") or () if isinstance(tool, dict))
+    tools = (tool for tool in body.get("tools") or () if isinstance(tool, dict))
     return live | {f"tool_use {t.get('name')}" for t in tools if t.get("eager_input_streaming")}
 
 

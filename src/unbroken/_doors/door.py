@@ -11,6 +11,7 @@ from unbroken._core.framing.frames import from_json
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
 from unbroken._doors.report import EXTENSION
+from unbroken._telemetry.propagation import trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +22,24 @@ if TYPE_CHECKING:
     from unbroken._doors.report import RecoveryReport
     from unbroken._drive.clock import AsyncClock, Clock
 
-__all__ = ["CONNECTION", "HttpDoor", "explain", "is_response"]
+__all__ = ["CONNECTION", "HttpDoor", "NoAnswerError", "callers_own", "explain", "is_response"]
 
 CONNECTION = frozenset({FailureKind.DROPPED, FailureKind.STALLED, FailureKind.UNREACHABLE})
 """The failures of the connection, rather than errors of the API."""
 
+_CONNECTING = 10
+"""A connection, and its place in the pool, are waited for as long as this part of what is left."""
 
-class _NoAnswerError(Exception):
-    """A response came that is no answer."""
+_SHORTEST_CONNECT = 1.0
+"""Seconds that they are waited for at least, if so much is left."""
+
+
+class NoAnswerError(Exception):
+    """No answer came, and it is known what that means.
+
+    Args:
+        failed: What it means.
+    """
 
     def __init__(self, failed: FailedAttempt) -> None:
         super().__init__()
@@ -49,16 +60,29 @@ class HttpDoor:
         self._reporter = call.reporter
         self._clock = clock
 
+    def _trace_headers(self) -> dict[str, str]:
+        """The headers that tell in which trace the attempt is; none if the caller has its own."""
+        headers = trace_headers()
+        return {} if headers.keys() & self._ask.headers.keys() else headers
+
     def _timeouts(self, given: Mapping[str, float | None], request: Send) -> dict[str, Any]:
         """The timeouts of an attempt: those of the caller, capped to the time that is left.
 
-        A stream that hangs leaves time for another one. A whole answer may take all the time: one
-        that is cut off early would never come.
+        They follow each other, so that their sum counts: connecting gets a part, and a stream the
+        rest for its headers. Where that rest is short it gets all, as a whole answer does: what is
+        cut off early would never come.
         """
         left = request.time_left
-        silence = request.longest_silence if self._ask.resumes else left
+        if left is None:
+            return {**given, "read": self._read_timeout()}
         timeouts = {phase: _capped(seconds, left) for phase, seconds in given.items()}
-        return {**timeouts, "read": _capped(self._read_timeout(), silence)}
+        most = min(max(left / _CONNECTING, _SHORTEST_CONNECT), left)
+        before = {phase: _capped(given[phase], most) for phase in ("pool", "connect")}
+        read = left
+        if self._ask.resumes and request.longest_silence is not None:
+            rest = left - before["pool"] - 2 * before["connect"]  # TLS has this timeout once more
+            read = min(request.longest_silence, left if rest < left / 2 else rest)
+        return {**timeouts, **before, "read": _capped(self._read_timeout(), read)}
 
     def _read_timeout(self) -> float | None:
         """Seconds that an attempt waits for a byte; what the caller set wins."""
@@ -94,28 +118,21 @@ class HttpDoor:
             Exception: If it is no answer.
         """
         if not http.is_success:
-            raise _NoAnswerError(http_facts.failed_response(http, body, self._clock.wall()))
+            raise NoAnswerError(http_facts.failed_response(http, body, self._clock.wall()))
         try:
             message = from_json(body)
         except ValueError as error:
             failure = Failure(FailureKind.DROPPED, "the body is no JSON", http.status_code)
             failed = FailedAttempt(failure, error, request_id=http_facts.request_id(http))
-            raise _NoAnswerError(failed) from None
+            raise NoAnswerError(failed) from None
         return message if isinstance(message, dict) else None
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
-        if isinstance(error, _NoAnswerError):
+        if isinstance(error, NoAnswerError):
             return error.failed
-        cause = self._cause(error)
-        failure = http_facts.transport_failure(cause)
-        if failure is None:
-            return FailedAttempt(Failure(FailureKind.REJECTED, type(cause).__name__), error)
-        return FailedAttempt(failure, cause)
-
-    def _cause(self, error: Exception) -> BaseException:
-        """The exception of the HTTP library behind this one."""
-        return error
+        failure = http_facts.transport_failure(error)
+        return callers_own(error) if failure is None else FailedAttempt(failure, error)
 
     def replayed(self, content_type: str, content: bytes) -> Any:
         """A response for the caller, for an answer that a journal holds."""
@@ -156,10 +173,13 @@ class HttpDoor:
         return http
 
 
-def _capped(seconds: float | None, most: float | None) -> float | None:
-    if most is None:
-        return seconds
+def _capped(seconds: float | None, most: float) -> float:
     return min(math.inf if seconds is None else seconds, max(most, 0.001))
+
+
+def callers_own(error: Exception, kind: FailureKind = FailureKind.REJECTED) -> FailedAttempt:
+    """An exception of the caller's own code, which the caller gets as it is."""
+    return FailedAttempt(Failure(kind, type(error).__name__), error, is_callers=True)
 
 
 def is_response(failed: FailedAttempt) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import socket
 import sys
 from contextlib import suppress
@@ -18,18 +19,23 @@ from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in, retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 __all__ = [
     "bare_request",
+    "connection_failure",
     "failed_response",
     "forget_request",
     "hang_up",
+    "is_of_library",
     "joined_class",
     "library_of",
     "request_id",
     "sdk_library",
     "set_read_timeout",
+    "timed_out",
+    "transport_class",
     "transport_failure",
 ]
 
@@ -46,12 +52,20 @@ _KINDS = {
     "DecodingError": FailureKind.DROPPED,
     "StreamError": FailureKind.DROPPED,
     # What other transports raise.
+    "ClientConnectorError": FailureKind.UNREACHABLE,
     "ConnectionRefusedError": FailureKind.UNREACHABLE,
     "gaierror": FailureKind.UNREACHABLE,
     "H2Error": FailureKind.DROPPED,
+    "APITimeoutError": FailureKind.STALLED,
     "TimeoutError": FailureKind.STALLED,
     "OSError": FailureKind.DROPPED,
+    "EOFError": FailureKind.DROPPED,
 }
+
+# Packages that do nothing but transport: whatever else they raise is of a connection.
+_TRANSPORTS = {"aiohttp", "anyio", "h11", "h2", "http", "httpcore", "httpcore2", "trio", "urllib3"}
+
+_STATUS = re.compile(r"[1-5]\d\d\b")  # begins the message of a ProxyError, if the proxy answered
 
 
 def transport_failure(error: BaseException) -> Failure | None:
@@ -59,10 +73,35 @@ def transport_failure(error: BaseException) -> Failure | None:
     names = [cls.__name__ for cls in type(error).__mro__]
     kind = next((_KINDS[name] for name in names if name in _KINDS), None)
     if kind is None:
-        return None
+        packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+        return None if packages.isdisjoint(_TRANSPORTS) else connection_failure(error)
+    if "ProxyError" in names:
+        return _refused_by_proxy(error)
     if "LocalProtocolError" in names and _began_in_http2(error):
         kind = FailureKind.DROPPED
+    return connection_failure(error, kind)
+
+
+def connection_failure(error: BaseException, kind: FailureKind = FailureKind.DROPPED) -> Failure:
+    """The failure of a connection that an exception tells."""
     return Failure(kind, type(error).__name__)
+
+
+def _refused_by_proxy(error: BaseException) -> Failure:
+    """A proxy that asks for a password, or that forbids the host, will do so again."""
+    told = _STATUS.match(str(error))
+    if told is None:
+        return connection_failure(error, FailureKind.UNREACHABLE)
+    fatal = classify(int(told[0])) is FailureKind.REJECTED
+    kind = FailureKind.REJECTED if fatal else FailureKind.UNREACHABLE
+    return Failure(kind, f"{type(error).__name__}, HTTP status {told[0]} of the proxy")
+
+
+def timed_out(failed: FailedAttempt) -> bool:
+    """Whether an attempt failed because it took too long, to connect or to answer."""
+    names = {cls.__name__ for cls in type(failed.error).__mro__}
+    stalled = failed.failure.kind is FailureKind.STALLED
+    return stalled or not names.isdisjoint({"TimeoutException", "TimeoutError"})
 
 
 def _began_in_http2(error: BaseException | None) -> bool:
@@ -78,7 +117,9 @@ def _began_in_http2(error: BaseException | None) -> bool:
     return False
 
 
-def failed_response(response: Any, body: bytes, wall_time: float) -> FailedAttempt:
+def failed_response(
+    response: Any, body: bytes | Mapping[str, Any], wall_time: float
+) -> FailedAttempt:
     """Classify a response with an error status.
 
     Args:
@@ -118,7 +159,10 @@ def hang_up(response: Any) -> None:
     if sock is None or response.is_closed or response.http_version != "HTTP/1.1":
         return
     with suppress(OSError):  # the peer closed it first
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if isinstance(sock, socket.socket):  # not by the method of an SSL socket
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:
@@ -138,6 +182,12 @@ def forget_request(response: Any) -> None:
     if isinstance(request.stream, library.ByteStream):
         library.ByteStream.__init__(request.stream, b"")
     response.request = library.Request(request.method, request.url, headers=request.headers)
+
+
+def is_of_library(error: BaseException) -> bool:
+    """Whether an exception is one of the HTTP library that the SDK is built on."""
+    library = sdk_library()
+    return isinstance(error, (library.HTTPError, library.StreamError))
 
 
 def library_of(thing: object) -> ModuleType:
@@ -164,6 +214,23 @@ def bare_request(method: str, url: str) -> Any:
 def sdk_library() -> ModuleType:
     """The library that the installed `anthropic` is built on."""
     return library_of(anthropic.DefaultHttpxClient)
+
+
+def transport_class(ours: type, base_name: str, inner: object) -> type:
+    """A subclass of a transport of ours that fits the transport inside of it.
+
+    Args:
+        ours: The class.
+        base_name: The base class that the library has for transports of its kind.
+        inner: The transport inside.
+
+    Raises:
+        TypeError: If `inner` is no transport of that kind.
+    """
+    base = getattr(library_of(inner), base_name)
+    if not isinstance(inner, base):
+        raise TypeError(f"inner must be an {base_name}, not {type(inner).__name__}")
+    return joined_class(ours, base)  # type: ignore[no-any-return]
 
 
 def joined_class(ours: Any, base: Any) -> Any:

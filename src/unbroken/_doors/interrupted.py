@@ -11,7 +11,7 @@ from unbroken._doors.http import bare_request
 if TYPE_CHECKING:
     from unbroken._doors.report import RecoveryReport
 
-__all__ = ["StreamInterrupted"]
+__all__ = ["StreamInterrupted", "StreamTimedOut"]
 
 
 class StreamInterrupted(anthropic.APIConnectionError):  # it reads as what happened
@@ -29,14 +29,27 @@ class StreamInterrupted(anthropic.APIConnectionError):  # it reads as what happe
     __module__ = "unbroken.errors"  # where the public name is, for tracebacks and pickles
 
     def __init__(self, message: str, *, report: RecoveryReport, method: str, url: str) -> None:
-        super().__init__(message=message, request=bare_request(method, url))
+        request = bare_request(method, url)
+        anthropic.APIConnectionError.__init__(self, message=message, request=request)
         self.report = report
         self._about = (message, method, url)
 
     def __reduce__(self) -> tuple[Any, ...]:
         message, method, url = self._about
-        return _rebuild, (message, self.report, method, url)
+        return _rebuild, (type(self), message, self.report, method, url)
 
 
-def _rebuild(message: str, report: RecoveryReport, method: str, url: str) -> StreamInterrupted:
-    return StreamInterrupted(message, report=report, method=method, url=url)
+class StreamTimedOut(StreamInterrupted, anthropic.APITimeoutError):
+    """The connection took too long, and the answer could not be completed.
+
+    Attributes:
+        report: The attempts, and the partial answer.
+    """
+
+    __module__ = "unbroken.errors"
+
+
+def _rebuild(
+    cls: type[StreamInterrupted], message: str, report: RecoveryReport, method: str, url: str
+) -> StreamInterrupted:
+    return cls(message, report=report, method=method, url=url)

@@ -7,6 +7,8 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from unbroken._telemetry import names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -79,4 +81,6 @@ def _errors_logged(event: RecoveryEvent) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001
         # Its message may contain anything: only its class is logged.
-        _log.warning("on_event raised %s at %s", type(error).__name__, type(event).__name__)
+        kinds = type(error).__name__, type(event).__name__
+        extra = {names.CALL_ID: event.call_id}
+        _log.warning("call %s: on_event raised %s at %s", event.call_id, *kinds, extra=extra)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
+from unbroken._doors.report_table import as_html, as_text, in_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from anthropic.types import Message
     from anthropic.types.beta import BetaMessage
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
     from unbroken._core.failures import Failure
     from unbroken._core.recovery import Recovery
 
-__all__ = ["EXTENSION", "RecoveryReport", "Reporter", "report"]
+__all__ = ["EXTENSION", "RecoveryReport", "Reporter", "attach", "report"]
 
 EXTENSION = "unbroken"
 """The key of a response's extensions under which its report is found."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RecoveryReport:
     """The attempts of a call and their results, as of the time of `report()`.
+
+    `print()` and notebooks show a table of the attempts. Nothing of the answer is in it.
 
     Attributes:
         attempts: The requests that were made, in order.
@@ -41,6 +44,10 @@ class RecoveryReport:
         failure: The failure that the caller gets, if the call was given up: what broke the answer,
             if some of it was delivered.
         last_failure: The failure that ended the recovery.
+        extra_tokens: Tokens, of input and output, that recovery cost: those of all attempts but the
+            first that was billed and those that `Continuation.extend` asked for, as far as known.
+        skipped_targets: The fallbacks that could not take the request, and why, in a few words.
+        call_id: The id of the call, as in its events, spans and log records.
     """
 
     attempts: tuple[Attempt, ...]
@@ -50,12 +57,24 @@ class RecoveryReport:
     explanation: str | None = None
     failure: Failure | None = None
     last_failure: Failure | None = None
+    extra_tokens: int = 0
+    skipped_targets: Mapping[str, str] = field(default_factory=dict)
+    call_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"<RecoveryReport of {in_short(self)}>"
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def recovered(self) -> bool:
-        """Whether the answer is complete, and took more than one attempt."""
-        ended = bool(self.attempts) and self.attempts[-1].outcome is Outcome.COMPLETE
-        return ended and len(self.attempts) > 1
+        """Whether the answer is complete, and an attempt failed on the way."""
+        outcomes = [attempt.outcome for attempt in self.attempts]
+        return outcomes[-1:] == [Outcome.COMPLETE] and set(outcomes) != {Outcome.COMPLETE}
 
 
 class Reporter:
@@ -70,6 +89,10 @@ class Reporter:
         self._machine = machine
         self._message = message
 
+    def message(self) -> dict[str, Any] | None:
+        """The message as JSON, as far as it was delivered; None if nothing was."""
+        return self._machine.partial()
+
     def report(self) -> RecoveryReport:
         """Make the report, as of now."""
         call = self._machine.call
@@ -78,6 +101,9 @@ class Reporter:
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+            extra_tokens=call.extra_tokens,
+            skipped_targets=call.route.skipped(),
+            call_id=call.id,
         )
         if call.reason is None:
             return made
@@ -89,6 +115,15 @@ class Reporter:
             failure=failure,
             last_failure=last,
         )
+
+
+def attach(response: Any, reporter: Reporter) -> None:
+    """Let `report()` find the report of a response of the HTTP library.
+
+    A middleware that makes another response of it keeps the request.
+    """
+    for holder in (response, _request(response)):
+        _extensions(holder)[EXTENSION] = reporter
 
 
 def report(source: object) -> RecoveryReport:
@@ -109,11 +144,23 @@ def report(source: object) -> RecoveryReport:
         source,
         *(getattr(source, name, None) for name in ("response", "http_response")),
     ):
-        extensions = getattr(holder, "extensions", None)
-        if isinstance(extensions, dict) and isinstance(extensions.get(EXTENSION), Reporter):
-            reporter: Reporter = extensions[EXTENSION]
-            return reporter.report()
+        for extensions in (_extensions(holder), _extensions(_request(holder))):
+            if isinstance(extensions.get(EXTENSION), Reporter):
+                reporter: Reporter = extensions[EXTENSION]
+                return reporter.report()
     raise TypeError(
         f"no report in {type(source).__name__}: pass a stream, a raw response, or an error that "
         "came through a client wrapped by unbroken"
     )
+
+
+def _extensions(holder: object) -> dict[str, Any]:
+    extensions = getattr(holder, "extensions", None)
+    return extensions if isinstance(extensions, dict) else {}
+
+
+def _request(holder: object) -> object:
+    try:
+        return getattr(holder, "request", None)
+    except RuntimeError:  # a response that was made without a request
+        return None

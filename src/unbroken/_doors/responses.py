@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbroken._doors.http import joined_class, library_of, sdk_library
+from unbroken._doors.http import bare_request, joined_class, library_of, sdk_library
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
     from types import ModuleType
 
     from httpx2 import Response
-
-    from unbroken._doors.interrupted import StreamInterrupted
 else:
     Response = object  # `joined_class` adds that of the library
 
@@ -30,9 +28,10 @@ class SplicedResponse(Response):
             yield from super().iter_bytes(chunk_size)
             return
         self.is_stream_consumed = True
+        request_error = library_of(self).RequestError  # at exit, it is not found any more
         try:
             yield from self.stream
-        except library_of(self).RequestError as error:
+        except request_error as error:
             error.request = self.request
             raise
         finally:
@@ -45,10 +44,11 @@ class SplicedResponse(Response):
                 yield chunk
             return
         self.is_stream_consumed = True
+        request_error = library_of(self).RequestError  # as above
         try:
             async for chunk in self.stream:
                 yield chunk
-        except library_of(self).RequestError as error:
+        except request_error as error:
             error.request = self.request
             raise
         finally:
@@ -104,14 +104,14 @@ class _AsyncRaising:
         """Nothing is open."""
 
 
-def raising_response(error: StreamInterrupted, *, is_async: bool) -> Any:
+def raising_response(error: BaseException, url: str, *, is_async: bool) -> Any:
     """Create a response that raises when it is read, and that the SDK does not retry."""
     library = sdk_library()
     return library.Response(
         503,
         headers={"x-should-retry": "false"},
         stream=_body(library, _AsyncRaising if is_async else _Raising, error),
-        request=error.request,
+        request=bare_request("POST", url),
     )
 
 

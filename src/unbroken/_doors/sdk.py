@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 
 from unbroken._core.bounds import Reason
+from unbroken._core.call import FailedAttempt
+from unbroken._core.failures import Failure, FailureKind
+from unbroken._core.framing.eventstream import EventStream
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.journal.identity import IDEMPOTENCY_KEY
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
-from unbroken._doors import sdk_facts
+from unbroken._doors import sdk_clients, sdk_facts
 from unbroken._doors.call import Ask, ReadTimeout
-from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
-from unbroken._doors.interrupted import StreamInterrupted
+from unbroken._doors.door import HttpDoor, NoAnswerError, callers_own, explain, is_response
+from unbroken._doors.interrupted import StreamInterrupted, StreamTimedOut
+from unbroken._doors.report import attach
 from unbroken._doors.responses import raising_response
+from unbroken._doors.targets import NO_FALLBACKS, arguments_of
 from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unbroken._core.actions import Send
-    from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.call import LostCall
+    from unbroken._core.framing.frames import Framing
     from unbroken._doors.call import HttpCall
+    from unbroken._doors.targets import Fallbacks
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
@@ -39,7 +49,10 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
         streams=request.stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
-        target=("" if client is None else str(client.base_url), request.url),
+        host="" if client is None else str(client.base_url),
+        path=request.url,
+        provider=sdk_facts.provider_of(client),
+        owner=sdk_facts.owner_of(request, client),
     )
 
 
@@ -51,6 +64,8 @@ class _SdkDoor(HttpDoor):
         request: The caller's request.
         call_next: Sends a request.
         clock: The time.
+        fallbacks: The fallbacks of the client.
+        is_outermost: Whether no other middleware gets what it returns or raises.
     """
 
     _is_async: bool
@@ -61,8 +76,13 @@ class _SdkDoor(HttpDoor):
         request: anthropic.APIRequest,
         call_next: Callable[[anthropic.APIRequest], Any],
         clock: Clock | AsyncClock,
+        fallbacks: Fallbacks = NO_FALLBACKS,
+        *,
+        is_outermost: bool = True,
     ) -> None:
         super().__init__(call, clock)
+        self._fallbacks = fallbacks
+        self._is_outermost = is_outermost
         self._request = request
         if call.identity is not None:
             self._request = sdk_facts.without_header(request, IDEMPOTENCY_KEY)
@@ -73,13 +93,42 @@ class _SdkDoor(HttpDoor):
         """The SDK's response of the last attempt, until the caller has one."""
 
     def _next_request(self, request: Send) -> anthropic.APIRequest:
-        timeout = None
+        self.response = timeout = None
         if self._timeout is not None:
             given = self._timeout.as_dict()
             timeouts = self._timeouts(given, request)
             if timeouts != given:
                 timeout = anthropic.Timeout(**timeouts)
-        return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
+        headers = self._trace_headers() if sdk_facts.takes_trace_headers(self._client) else {}
+        return sdk_facts.next_request(
+            self._request, request.plan.body, request.number, timeout, headers
+        )
+
+    # Fallbacks
+
+    def _ask_fallback(self, client: Any, request: Send) -> Any:
+        """The context manager of a fallback's response."""
+        timeout = self._timeout
+        if timeout is not None:
+            timeout = anthropic.Timeout(**self._timeouts(timeout.as_dict(), request))
+        arguments = arguments_of(self._ask, request.plan.body, timeout)
+        return sdk_facts.ask_message(client, beta=self._ask.beta, arguments=arguments)
+
+    def _as_own(self, response: Any) -> Any:
+        """The response of a fallback, as one of the caller's own client."""
+        return sdk_facts.api_response(
+            self._request, self._client, response.http_response, is_async=self._is_async
+        )
+
+    @property
+    def _framing(self) -> type[Framing] | None:
+        """How the caller's own client reads streams, where a fallback may write them otherwise."""
+        if not self._fallbacks:
+            return None
+        own = sdk_clients.reads_event_streams(self._client)
+        return EventStream if own else ServerSentEvents
+
+    # Responses
 
     def _http_response(self, request: Send, response: Any) -> Any:
         """The HTTP response behind one of the SDK, which is kept for the caller."""
@@ -90,13 +139,41 @@ class _SdkDoor(HttpDoor):
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
-        if isinstance(error, anthropic.APIStatusError):
-            return http_facts.failed_response(error.response, b"", self._clock.wall())
+        if isinstance(error, anthropic.APIStatusError):  # of a fallback
+            response = error.response
+            body = response.content if response.is_stream_consumed else b""
+            return http_facts.failed_response(response, body, self._clock.wall())
+        if isinstance(error, anthropic.APIConnectionError):
+            return self._connection_failed(error)
         return super().failed_attempt(error)
 
-    def _cause(self, error: Exception) -> BaseException:
-        wrapped = isinstance(error, anthropic.APIConnectionError)
-        return error.__cause__ if wrapped and error.__cause__ is not None else error
+    def _not_called(self, error: Exception) -> FailedAttempt:
+        """What an exception out of `call_next` means.
+
+        It is a lost connection if the SDK or its HTTP library says so. All else was raised by
+        another middleware, or by a provider of credentials, and is retried if the SDK would.
+        """
+        if http_facts.is_of_library(error):
+            return super().failed_attempt(error)
+        retried = sdk_facts.retried_by_sdk(error)
+        if isinstance(retried, anthropic.APIStatusError):
+            body = retried.body if isinstance(retried.body, dict) else b""
+            failed = http_facts.failed_response(retried.response, body, self._clock.wall())
+            return dataclasses.replace(failed, error=error, origin=None, is_callers=True)
+        if isinstance(retried, anthropic.APIConnectionError):
+            failed = self._connection_failed(retried)
+            is_own = error is not retried
+            return dataclasses.replace(failed, error=error, is_callers=True) if is_own else failed
+        kind = FailureKind.REJECTED if retried is None else FailureKind.SERVER_ERROR
+        return callers_own(error, kind)
+
+    def _connection_failed(self, error: anthropic.APIConnectionError) -> FailedAttempt:
+        """A lost connection, whatever its cause is."""
+        cause = error.__cause__ or error
+        if self._client is not None and self._client.is_closed():
+            return FailedAttempt(Failure(FailureKind.REJECTED, "the client is closed"), cause)
+        failure = http_facts.transport_failure(cause)
+        return FailedAttempt(failure or http_facts.connection_failure(cause), cause)
 
     def replayed(self, content_type: str, content: bytes) -> Any:
         """A response for the caller, for an answer that a journal holds."""
@@ -115,19 +192,28 @@ class _SdkDoor(HttpDoor):
     # How a lost call is told
 
     def _error_response(self, lost: LostCall) -> Any:
-        told_by_response = lost.cause is None and lost.reason is not Reason.DRAINED
-        if is_response(lost.reported) and told_by_response:
+        if self._returns_response(lost):
             self._given_up(self.response.http_response)
             return self.response
         error = self._error(lost)
-        if not isinstance(error, StreamInterrupted):
+        if sdk_facts.retried_by_sdk(error) is None or isinstance(error, anthropic.APIStatusError):
             return None
         if not sdk_facts.retries_remain(self._request, self._client):
             return None
-        response = raising_response(error, is_async=self._is_async)
+        response = raising_response(error, self.url, is_async=self._is_async)
         return sdk_facts.api_response(
             self._request, self._client, response, is_async=self._is_async
         )
+
+    def _returns_response(self, lost: LostCall) -> bool:
+        """Whether the caller gets the response: the SDK raises its error, without a cause.
+
+        Another middleware is to see each response.
+        """
+        http = getattr(self.response, "http_response", None)  # of a fallback there is none
+        has_cause = lost.cause is not None and self._is_outermost
+        told = http is not None and http is lost.reported.origin
+        return told and lost.reason is not Reason.DRAINED and not has_cause
 
     def raise_or_frame(self, lost: LostCall) -> bytes:
         """Raise the error of a call whose stream is read, or return an error frame for it."""
@@ -141,18 +227,26 @@ class _SdkDoor(HttpDoor):
             return self._drained(lost)
         error = self._error_of(lost.reported, lost)
         if error.__cause__ is None and lost.cause is not None:
-            error.__cause__ = lost.cause.error or self._error_of(lost.cause, lost)
+            cause = lost.cause.error or self._error_of(lost.cause, lost)
+            error.__cause__ = None if cause is error else cause
         return error
 
     def _error_of(self, failed: FailedAttempt, lost: LostCall) -> BaseException:
+        if failed.is_callers:
+            assert failed.error is not None
+            if isinstance(failed.error, anthropic.APIStatusError):
+                self._given_up(failed.error.response)
+            return failed.error
         if is_response(failed):
             error = sdk_facts.status_error(self._client, failed.origin)
             if error is not None:
                 self._given_up(failed.origin)
                 return error
-        elif failed.failure.kind not in CONNECTION and failed.error is not None:
-            return failed.error
         return self._interrupted(lost, failed.error)
+
+    def _given_up(self, http: Any) -> Any:
+        attach(http, self._reporter)
+        return super()._given_up(http)
 
     def _drained(self, lost: LostCall) -> StreamInterrupted:
         failed = lost.reported
@@ -164,7 +258,9 @@ class _SdkDoor(HttpDoor):
     def _interrupted(self, lost: LostCall, cause: BaseException | None) -> StreamInterrupted:
         report = self._reporter.report()
         message = explain(lost, report)
-        interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
+        cls = StreamTimedOut if http_facts.timed_out(lost.reported) else StreamInterrupted
+        method = self._request.method.upper()
+        interrupted = cls(message, report=report, method=method, url=self.url)
         interrupted.__cause__ = cause
         return interrupted
 
@@ -183,28 +279,68 @@ class _SdkDoor(HttpDoor):
 class SdkDoor(_SdkDoor):
     """Sends the requests of one call of a sync client."""
 
+    opened: Upstream | None = None
     _is_async = False
+
+    def _called(self, request: anthropic.APIRequest) -> Any:
+        try:
+            return self._call_next(request)
+        except Exception as error:  # noqa: BLE001  # what it means depends on where it is from
+            raise NoAnswerError(self._not_called(error)) from None
 
     def send(self, request: Send) -> HttpUpstream:
         """Send a request, and return the response that started."""
-        response = self._call_next(self._next_request(request))
+        client = self._fallbacks.client(request.target)
+        if client is None:
+            response = self._called(self._next_request(request))
+        else:  # the driver closes it
+            response = self._as_own(self._ask_fallback(client, request).__enter__())
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        return HttpUpstream(http, answer, is_stream=self._ask.resumes)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            upstream = HttpUpstream(
+                http, answer, is_stream=self._ask.resumes, read_as=self._framing
+            )
+            self.opened = upstream
+        except BaseException:
+            if http is not None:
+                http.close()
+            raise
+        return upstream
 
 
 class AsyncSdkDoor(_SdkDoor):
     """Sends the requests of one call of an async client."""
 
+    opened: AsyncUpstream | None = None
     _is_async = True
+
+    async def _called(self, request: anthropic.APIRequest) -> Any:
+        try:
+            return await self._call_next(request)
+        except Exception as error:  # noqa: BLE001  # what it means depends on where it is from
+            raise NoAnswerError(self._not_called(error)) from None
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
         """Send a request, and return the response that started."""
-        response = await self._call_next(self._next_request(request))
+        client = self._fallbacks.client(request.target)
+        if client is None:
+            response = await self._called(self._next_request(request))
+        else:  # the driver closes it
+            response = self._as_own(await self._ask_fallback(client, request).__aenter__())
         http, answer = self._http_response(request, response), None
-        if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+        try:
+            if http is not None and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            upstream = AsyncHttpUpstream(
+                http, answer, is_stream=self._ask.resumes, read_as=self._framing
+            )
+            self.opened = upstream
+        except BaseException:
+            if http is not None:
+                await http.aclose()
+            raise
+        return upstream

@@ -1,7 +1,8 @@
 """Every private or version-dependent fact of the `anthropic` SDK, in one place.
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
-`max_retries`, `base_url`, `_make_status_error_from_response`); `options.json_data` and
+`max_retries`, `base_url`, `_make_status_error_from_response`, `_open_telemetry`, `_use_sigv4`); the
+names of its base classes; `_strict_response_validation`; `options.json_data` and
 `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
 """
 
@@ -12,11 +13,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
-from anthropic.types import Message
-from anthropic.types.beta import BetaMessage
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
+
+from unbroken._doors import sdk_clients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "body_of",
@@ -25,14 +28,29 @@ __all__ = [
     "headers_of",
     "is_beta",
     "is_message_call",
+    "is_outermost",
     "message_of",
     "next_request",
+    "owner_of",
+    "provider_of",
+    "retried_by_sdk",
     "status_error",
+    "takes_trace_headers",
     "timeout_of",
     "without_header",
 ]
 
 _DEPTH = 32
+
+_PROVIDERS = {
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+}
+"""Who serves the model, by the base class of the client; it is Anthropic on other platforms."""
+
+_SIGN = {"BaseBedrockClient", "BaseMantleClient", "AnthropicAWS", "AsyncAnthropicAWS"}
+"""The clients whose signatures cover the headers, unless they have an API key."""
 
 
 def is_message_call(request: anthropic.APIRequest) -> bool:
@@ -56,7 +74,11 @@ def body_of(request: anthropic.APIRequest) -> Any:
 
 
 def next_request(
-    request: anthropic.APIRequest, body: Any, number: int, timeout: Any
+    request: anthropic.APIRequest,
+    body: Any,
+    number: int,
+    timeout: Any,
+    headers: Mapping[str, str],
 ) -> anthropic.APIRequest:
     """The request for an attempt.
 
@@ -65,6 +87,7 @@ def next_request(
         body: The body of the attempt.
         number: The attempt's number in the call, from 1.
         timeout: The timeouts to set; None to keep those of the request.
+        headers: Headers to add.
     """
     bare = copy.copy(request)
     bare.options = copy.copy(request.options)
@@ -72,13 +95,39 @@ def next_request(
     bare.options.json_data = bare.options.extra_json = None
     attempt = bare.copy() if timeout is None else bare.copy(timeout=timeout)
     attempt.options.json_data = body
+    if headers:
+        attempt.options.headers = {**request.headers, **headers}
     attempt.retries_taken = request.retries_taken + number - 1
     return attempt
+
+
+def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
+    """The request of a plain call, made as a stream."""
+    made = copy.copy(request)
+    made.options = copy.copy(request.options)
+    made.options.json_data, made.options.extra_json = body, None
+    made.stream = True
+    event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
+    stream: Any = anthropic.AsyncStream if sdk_clients.is_async(client) else anthropic.Stream
+    made.stream_cls = stream[event]
+    return made
 
 
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
+
+
+def owner_of(request: anthropic.APIRequest, client: Any) -> int:
+    """Tells whose credentials a request has: the same for the same ones, and none of them."""
+    headers = headers_of(request)
+    of_client = (getattr(client, name, None) for name in ("api_key", "auth_token"))
+    return hash((*of_client, headers.get("x-api-key"), headers.get("authorization")))
+
+
+def is_outermost(client: Any, middleware: object) -> bool:
+    """Whether a middleware is the first of its client's; not if the client is unknown."""
+    return client is not None and next(iter(client.middleware), None) is middleware
 
 
 def without_header(request: anthropic.APIRequest, name: str) -> anthropic.APIRequest:
@@ -108,14 +157,57 @@ def client_of(call_next: Callable[..., Any]) -> Any:
     return None
 
 
-def copy_with(client: Any, middleware: Sequence[Any]) -> Any:
-    """A copy of a client, with this middleware and without retries."""
+def provider_of(client: Any) -> str:
+    """Who serves the model, as OpenTelemetry's conventions and the SDK's own spans name it."""
+    classes = (cls.__name__ for cls in type(client).__mro__)
+    return next((_PROVIDERS[name] for name in classes if name in _PROVIDERS), "anthropic")
+
+
+def takes_trace_headers(client: Any) -> bool:
+    """Whether requests of a client may get headers of a trace.
+
+    Not where its signature would cover them: an instrumentation of the HTTP client replaces them
+    after that. Not where its option `open_telemetry` (1.14 and later) forbids it.
+    """
+    if client is None or _signs(client):
+        return False
+    options = getattr(client, "_open_telemetry", None)
+    return options.get("propagation", True) is not False if isinstance(options, dict) else True
+
+
+def _signs(client: Any) -> bool:
+    if _SIGN.isdisjoint(cls.__name__ for cls in type(client).__mro__):
+        return False
+    has_key = getattr(client, "api_key", None) is not None
+    return bool(getattr(client, "_use_sigv4", not has_key))
+
+
+def copy_with(client: Any, middleware: Sequence[Any], *, traces: bool = True) -> Any:
+    """A copy of a client, with this middleware and without retries.
+
+    Args:
+        client: The client.
+        middleware: The middleware of the copy.
+        traces: Whether it makes the spans (1.14 and later) that the client makes.
+    """
+    parameters = inspect.signature(client.with_options).parameters
     options: dict[str, Any] = {"middleware": middleware, "max_retries": 0}
+    if not traces and "open_telemetry" in parameters:
+        options["open_telemetry"] = False
     profile = getattr(client, "aws_profile", None)
     # Before 2.6, a copy of a Bedrock client forgets its profile.
-    if profile and "aws_profile" not in inspect.signature(client.with_options).parameters:
+    if profile and "aws_profile" not in parameters:
         options["_extra_kwargs"] = {"aws_profile": profile}
-    return client.with_options(**options)
+    copied = client.with_options(**options)
+    # Copies forget it, but for those of some platforms.
+    copied._strict_response_validation = client._strict_response_validation  # noqa: SLF001
+    return copied
+
+
+def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:
+    """A context manager of a client's response to a message request, whose body is not read."""
+    messages = client.beta.messages if beta else client.messages
+    return messages.with_streaming_response.create(**arguments)
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:
@@ -141,6 +233,21 @@ def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
 def message_of(data: dict[str, Any], *, beta: bool) -> Message | BetaMessage:
     """A message of the SDK from its JSON, which may be incomplete."""
     return (BetaMessage if beta else Message).construct(**data)
+
+
+def retried_by_sdk(error: BaseException) -> BaseException | None:
+    """The exception for which the SDK may retry, among this one and its causes; None if none is."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        if isinstance(current, _RETRIED):
+            return current
+        seen.append(current)
+        current = current.__cause__
+    return None
+
+
+_RETRIED = (anthropic.RetryableError, anthropic.APIStatusError, anthropic.APIConnectionError)
 
 
 def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from unbroken._core.cooldown import Cooldowns
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
+from unbroken._core.route import NOWHERE_ELSE
+from unbroken._core.threads import Threads
 from unbroken._doors.call import HttpCall
 from unbroken._doors.durable import (
     AsyncEntryLog,
@@ -15,6 +18,7 @@ from unbroken._doors.durable import (
     journal_state,
 )
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
+from unbroken._doors.targets import NO_FALLBACKS
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
@@ -30,8 +34,11 @@ if TYPE_CHECKING:
     from unbroken._core.events import RecoveryEvent
     from unbroken._doors.call import Ask
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
+    from unbroken._doors.targets import Fallbacks
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import Budget, Fleet
+    from unbroken._telemetry.calls import CallTelemetry
     from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
@@ -48,10 +55,12 @@ class ClientState:
         clock: The time, for tests.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
+        fallbacks: Other targets that can answer.
+        fleet: What other processes share with this one.
 
     Raises:
-        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
-            variable has an invalid value.
+        ValueError: If `policy` is not a `Policy`, `on_event` is not callable, `fleet` is of no use,
+            or an environment variable has an invalid value.
     """
 
     def __init__(
@@ -63,9 +72,13 @@ class ClientState:
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
         journal: Journal | None,
+        fallbacks: Fallbacks = NO_FALLBACKS,
+        fleet: Fleet | None = None,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
+        if fleet is not None and not hasattr(fleet, "cooldowns"):
+            raise ValueError(f"fleet must be a RedisFleet, not {fleet!r}")
         if on_event is not None and not callable(on_event):
             raise ValueError(f"on_event must be a function, not {on_event!r}")
         self.policy = Policy.from_env() if policy is None else policy
@@ -75,10 +88,21 @@ class ClientState:
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
         self._journal = journal_state(journal)
+        self.fallbacks = fallbacks
+        """Other targets that can answer."""
+        self._fleet = fleet
+        self._cooldowns = Cooldowns() if fallbacks else None
+        if fleet is not None:
+            self._cooldowns = fleet.cooldowns
         self._prefill = Prefill()
+        self._threads = Threads()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
         self._awaits_events = is_coroutine_function(on_event)
+
+    def current_policy(self) -> Policy:
+        """The policy of a call that begins now."""
+        return current_policy(self.policy)
 
     def check_for_threads(self) -> None:
         """Check that `on_event` can be called in a thread.
@@ -92,31 +116,57 @@ class ClientState:
                 f"not the coroutine function {self._on_event!r}"
             )
 
-    def begin(self, ask: Ask, now: float) -> HttpCall:
-        """Start a call. `now` is in monotonic seconds."""
+    def begin(self, ask: Ask, now: float, client: Any = None) -> HttpCall:
+        """Start a call.
+
+        Args:
+            ask: What the caller asks for.
+            now: Monotonic seconds.
+            client: The caller's client, if it is one of the SDK.
+        """
         identity = None if self._journal is None else identity_of(ask)
-        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now, identity)
+        return HttpCall.begin(
+            ask,
+            self.current_policy(),
+            self._prefill,
+            self._threads,
+            now,
+            identity,
+            NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
+            self._cooldowns,
+        )
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
         self.check_for_threads()
-        telemetry = self._telemetry.call(method, door.url)
+        telemetry = self._told(call, door.url, method)
         observer = CallObserver(telemetry, self._on_event)
         log = None
         if self._journal is not None and call.identity is not None:
             journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
             log = EntryLog(self._journal, journaled)
-        return Driver(call.machine, door, self.clock, observer, call.policy.budget, log)
+        return Driver(call.machine, door, self.clock, observer, self._budget(call), log)
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
-        telemetry = self._telemetry.call(method, door.url)
+        telemetry = self._told(call, door.url, method)
         observer = AsyncCallObserver(telemetry, self._on_event)
-        budget = None if call.policy.budget is None else LocalBudget(call.policy.budget)
+        budget = self._budget(call)
+        shared = None if budget is None else LocalBudget(budget)
         log = None
         if self._journal is not None and call.identity is not None:
             journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
             log = AsyncEntryLog(self._journal, journaled)
-        return AsyncDriver(call.machine, door, self.async_clock, observer, budget, log)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, shared, log)
+
+    def _told(self, call: HttpCall, url: str, method: str) -> CallTelemetry:
+        ask = call.ask
+        return self._telemetry.call(
+            method, url, creates_message=ask.is_message, provider=ask.provider
+        )
+
+    def _budget(self, call: HttpCall) -> Budget | None:
+        own = call.policy.budget
+        return own if own is None or self._fleet is None else self._fleet.budget

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unbroken._core.resume import Plan
     from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
+    from unbroken._drive.ports import AsyncUpstream, Upstream
 
 __all__ = ["AsyncTransportDoor", "TransportDoor", "ask_of", "may_create_message"]
 
@@ -61,9 +62,19 @@ def ask_of(request: Any) -> Ask | None:
         streams=bool(path["streams"] or body.get("stream")),
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
-        target=(request.url.host, request.url.path),
+        host=str(request.url.netloc, "ascii"),
+        path=request.url.path,
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
+        provider=_provider(path, request.url.host),
+        owner=hash((request.headers.get("x-api-key"), request.headers.get("authorization"))),
     )
+
+
+def _provider(path: re.Match[str], host: str) -> str:
+    """Who serves the model, as OpenTelemetry's conventions name it."""
+    if path["bedrock"] or host.startswith("bedrock-mantle."):
+        return "aws.bedrock"
+    return "gcp.vertex_ai" if path["vertex"] else "anthropic"
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
@@ -158,19 +169,31 @@ class _TransportDoor(HttpDoor):
 
     def _next_request(self, send: Send) -> Any:
         plan, extensions = send.plan, self._extensions(send)
-        if plan.body is self._ask.body and extensions is self._request.extensions:
+        trace_headers = self._trace_headers()
+        is_same = plan.body is self._ask.body and extensions is self._request.extensions
+        if is_same and not trace_headers:
             return self._request
         content = self._content(plan)
         headers = self._request.headers.copy()
         headers.pop("transfer-encoding", None)
         headers["content-length"] = str(len(content))
+        headers.update(trace_headers)
         return self._library.Request(
             self._request.method,
-            self._request.url,
+            self._url(plan),
             headers=headers,
             content=content,
             extensions=extensions,
         )
+
+    def _url(self, plan: Plan) -> Any:
+        """The URL for a plan: Bedrock and Vertex AI have the model in its path."""
+        url, model = self._request.url, plan.body.get("model")
+        path = _PATH.search(url.path)
+        own = path and (path["bedrock"] or path["vertex"])
+        if not own or own == model:
+            return url
+        return url.copy_with(path=url.path.replace(f"/{own}", f"/{model}"))
 
     def _content(self, plan: Plan) -> bytes:
         if plan.body is self._ask.body:
@@ -248,42 +271,64 @@ class _TransportDoor(HttpDoor):
             error.__cause__ = failed.error
         else:
             error.add_note(message)
+        if failed.is_callers and error.__cause__ is None and lost.cause is not None:
+            error.__cause__ = self._error_of(lost.cause)
         error.report = report
         told: BaseException = error
         return told
+
+    def _error_of(self, failed: FailedAttempt) -> BaseException | None:
+        if not is_response(failed):
+            return failed.error
+        error: BaseException = self._library.HTTPStatusError(
+            failed.failure.detail, request=self._request, response=failed.origin
+        )
+        return error
 
 
 class TransportDoor(_TransportDoor):
     """Sends the requests of one call through a sync transport."""
 
+    opened: Upstream | None = None
     _content_class = _SyncContent
 
     def send(self, request: Send) -> HttpUpstream:
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = self._inner.handle_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
-        self._started(request, http)
-        upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._framing = upstream.framing
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, http.read())
+            self._started(request, http)
+            upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._framing = upstream.framing
+            self.opened = upstream
+        except BaseException:
+            http.close()
+            raise
         return upstream
 
 
 class AsyncTransportDoor(_TransportDoor):
     """Sends the requests of one call through an async transport."""
 
+    opened: AsyncUpstream | None = None
     _content_class = _AsyncContent
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
         """Send a request, and return the response that started."""
         sent = self._next_request(request)
         http = await self._inner.handle_async_request(sent)
-        http.request, can_read, answer = sent, self._can_read(http), None
-        if can_read and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
-        self._started(request, http)
-        upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-        self._framing = upstream.framing
+        try:
+            http.request, can_read, answer = sent, self._can_read(http), None
+            if can_read and self._is_read_whole(http):
+                answer = self._answer(http, await http.aread())
+            self._started(request, http)
+            upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
+            self._framing = upstream.framing
+            self.opened = upstream
+        except BaseException:
+            await http.aclose()
+            raise
         return upstream

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Recall, Send, Sleep, is_retry
+from unbroken._core.actions import (
+    READ,
+    AskBudget,
+    GiveUp,
+    Recall,
+    Send,
+    Sleep,
+    is_end,
+    is_retry,
+)
 from unbroken._drive.clock import AsyncInterrupt
 from unbroken._drive.drain import AsyncRunner, process
-from unbroken._drive.limit import AsyncReadLimit
+from unbroken._drive.finalizers import finalizers
+from unbroken._drive.limit import AsyncReadLimit, AsyncSendLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -43,6 +54,7 @@ class AsyncDriver:
 
     _chunks: AsyncIterator[bytes]  # once a response started
     _framing: Callable[[], Framing]  # once a stream was opened
+    _is_open = False
 
     def __init__(
         self,
@@ -64,14 +76,18 @@ class AsyncDriver:
         self._reading = False
         self._gave_up = False
         self._limit = AsyncReadLimit()
+        self._send_limit = AsyncSendLimit()
         self._has_limit = False
         self._process = process()
         self._is_drained = False
+        self._finalizers = finalizers()
+        self._pid = os.getpid()
         self.upstream: AsyncUpstream | None = None
         """The response that is read, or was returned last."""
 
     async def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._is_open = True
         self._process.register(self, AsyncRunner())
         try:
             while await self._prepare(self._machine.action):
@@ -122,30 +138,68 @@ class AsyncDriver:
 
         A reader is woken up, and ends the call itself: nobody else uses the machine meanwhile.
         """
+        if self._finalizers.is_collecting() or self._is_foreign():
+            self.abandon()
+            return
         self._closing = True
         self._interrupt.set()
         self._limit.off()
-        if not self._reading:
-            self._machine.close(self._clock.now())
-        upstream = self.upstream
         try:
-            if upstream is not None and not (self._reading and upstream.shares_connection):
-                self.upstream = None
-                await upstream.abort()
-        finally:
             if not self._reading:
-                self._leave_log()
-                await self._notify()
+                self._machine.close(self._clock.now())
+        finally:
+            await self._abort()
+        if not self._reading:
+            self._leave_log()
+            await self._notify()
+
+    async def _abort(self) -> None:
+        """Close the connection, unless the reader does it."""
+        upstream = self.upstream or self._door.opened
+        if upstream is None or (self._reading and upstream.shares_connection):
+            return
+        try:
+            await upstream.abort()
+        except BaseException:  # `abandon()` tries again
+            upstream.hang_up()
+            raise
+        self.upstream = self._door.opened = None
+
+    def abandon(self) -> None:
+        """End a call that nobody reads any more, in another thread; a finalizer may call it."""
+        upstream = self.upstream or self._door.opened
+        if upstream is not None and not upstream.is_stream:
+            upstream = None  # the caller has it
+        is_over = is_end(self._machine.action) and upstream is None
+        if is_over or self._is_foreign() or self._finalizers.is_closed:
+            return
+        if upstream is not None:
+            upstream.hang_up()
+        self._finalizers.hand_over(self.finish)
+
+    def _is_foreign(self) -> bool:
+        """Whether a parent process makes the call, and this one has a copy since a fork."""
+        return self._pid != os.getpid()
+
+    def finish(self) -> None:
+        """End a call that nobody reads any more, where nothing can be awaited."""
+        self._closing = True
+        self._leave_log()
+        self.upstream = self._door.opened = None
+        self._machine.close(self._clock.now())
+        for event in self._machine.take_events():
+            self._observer.notify_now(event)
 
     async def drain(self, *, reads: bool) -> None:
         """Wait no more, as the process shuts down.
 
         Args:
-            reads: Whether to end a stream that is open, too.
+            reads: Whether to end a stream that is open, too, or a request that is sent.
         """
         self._is_drained |= reads
         self._interrupt.set()
         if reads:
+            self._send_limit.end()
             await self._abort_read()
 
     def elapsed(self) -> float:
@@ -175,10 +229,10 @@ class AsyncDriver:
         machine.begin(self._clock.now())
         await self._notify()
         try:
-            with self._observer.sending():
+            with self._observer.sending(), self._send_limit.within(request.time_left):
                 upstream = await self._door.send(request)
         except Exception as error:  # noqa: BLE001  # the door tells what it means
-            machine.no_response(self._door.failed_attempt(error), self._clock.now())
+            self._not_sent(error)
         else:
             self._take_in(upstream)
             if self._log is not None and not upstream.is_stream:
@@ -215,10 +269,18 @@ class AsyncDriver:
         if self._log is not None:
             self._log.leave()
 
+    def _not_sent(self, error: Exception) -> None:
+        """No answer started."""
+        now = self._clock.now()
+        if self._send_limit.is_ended:
+            self._machine.drain(now)
+        else:
+            self._machine.no_response(self._door.failed_attempt(error), now)
+
     def _take_in(self, upstream: AsyncUpstream) -> None:
         """Report a response to the machine."""
+        self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
-        self.upstream = upstream
         self._framing = upstream.framing
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
@@ -300,14 +362,10 @@ class AsyncDriver:
             with suppress(Exception):  # nothing more is wanted of it, and it may be broken
                 await upstream.close()
 
-    def abandon(self) -> None:
-        """End a call that nobody reads any more, where nothing can be awaited."""
-        self._leave_log()
-        if not self._closing:
-            self._machine.close(self._clock.now())
-            for event in self._machine.take_events():
-                self._observer.notify_now(event)
-
     async def _notify(self) -> None:
         for event in self._machine.take_events():
             await self._observer.notify(event)
+
+    def __del__(self) -> None:
+        if self._is_open:
+            self.abandon()

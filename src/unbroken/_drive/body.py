@@ -50,9 +50,6 @@ class Body(_Timed):
         self._set_elapsed(self._driver.elapsed())
         self._driver.close()
 
-    def __del__(self) -> None:
-        self._driver.close()
-
 
 class AsyncBody(_Timed):
     """A byte stream that can be closed before it is read, and from another task.
@@ -72,9 +69,6 @@ class AsyncBody(_Timed):
         """End the call, and close its connection."""
         self._set_elapsed(self._driver.elapsed())
         await self._driver.close()
-
-    def __del__(self) -> None:
-        self._driver.abandon()
 
 
 def _no_response() -> None:

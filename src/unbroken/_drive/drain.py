@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import atexit
+import os
 import sys
 import threading
 import time
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from unbroken._core.validation import Checks
+from unbroken._drive.finalizers import finalizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,8 @@ __all__ = ["AsyncRunner", "Drain", "Runner", "drain", "process"]
 
 class _Driver(Protocol):
     def drain(self, *, reads: bool) -> Any: ...
+
+    def abandon(self) -> None: ...
 
 
 class Runner:
@@ -67,6 +72,7 @@ class Drain:
         """Whether calls make no further attempts."""
         self._drivers: WeakKeyDictionary[_Driver, Callable[..., None]] = WeakKeyDictionary()
         self._lock = threading.Lock()
+        self._is_used = False
 
     def register(self, driver: _Driver, run: Callable[..., None]) -> None:
         """Add a driver, which is forgotten with its last reference.
@@ -77,6 +83,8 @@ class Drain:
         """
         with self._lock:
             self._drivers[driver] = run
+            if not self._is_used:
+                self._begin()
         if self.is_requested:
             run(_Telling(driver, reads=False))
 
@@ -87,6 +95,20 @@ class Drain:
         """
         self.is_requested = True
         _thread.start_new_thread(self._run, (timeout,))
+
+    def _begin(self) -> None:
+        """Prepare for garbage collections, forks and the exit of the process."""
+        self._is_used = True
+        finalizers().install()
+        os.register_at_fork(after_in_child=self._drivers.clear)  # the parent has these calls
+        # Handlers run in reverse order: this one before those of a telemetry that was set up.
+        atexit.register(self._exit)
+
+    def _exit(self) -> None:
+        """End the calls that are left, while modules and telemetry still work."""
+        for driver in list(self._drivers):
+            driver.abandon()
+        finalizers().close()
 
     def _run(self, timeout: float | None) -> None:
         self._tell(reads=False)
@@ -126,7 +148,8 @@ def drain(timeout: float | None = None) -> None:
     Calls that wait for their next attempt fail now, with `StreamInterrupted` and `Reason.DRAINED`
     in its report; transports raise or return what they had. No call makes another attempt from now
     on: calls that begin later make their first one only. Streams go on until they end or fail, or
-    until `timeout`. A request whose response has not begun is not interrupted: it has its timeouts.
+    until `timeout`, and so do requests of async clients whose response has not begun. Such a
+    request of a sync client cannot be interrupted: it ends with its response, or by its timeouts.
 
     Returns at once. It may be called by a signal handler, in any thread, before any call, and more
     than once:
@@ -134,8 +157,8 @@ def drain(timeout: float | None = None) -> None:
         signal.signal(signal.SIGTERM, lambda *_: unbroken.drain(timeout=20))
 
     Args:
-        timeout: Seconds after which streams that are still open fail in the same way; None to let
-            them end.
+        timeout: Seconds after which streams that are still open, and requests of async clients,
+            fail in the same way; None to let them end.
 
     Raises:
         ValueError: If `timeout` is not a number of seconds of at least 0.

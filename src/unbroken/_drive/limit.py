@@ -1,17 +1,21 @@
-"""Ends reads of a response that go on for too long, whatever its read timeout is."""
+"""Ends requests and reads that go on for too long, whatever their timeouts are."""
 
 from __future__ import annotations
 
+import math
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["AsyncReadLimit", "ReadLimit"]
+__all__ = ["AsyncReadLimit", "AsyncSendLimit", "ReadLimit", "SendLimit"]
+
+_GRACE = 0.1
+"""Seconds by which a limit is later than the timeouts of the library, whose errors tell more."""
 
 
 class ReadLimit:
@@ -60,6 +64,51 @@ class AsyncReadLimit:
 
     def off(self) -> None:
         """Nothing outlives its context."""
+
+
+class SendLimit:
+    """Ends nothing: no thread can end the request of another one, which has its timeouts."""
+
+    is_ended = False
+
+    def within(self, seconds: float | None) -> AbstractContextManager[Any]:  # noqa: ARG002
+        """The context to send in; see `AsyncSendLimit`."""
+        return nullcontext()
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+class AsyncSendLimit:
+    """Ends the request of a task, by cancelling it."""
+
+    def __init__(self) -> None:
+        self.is_ended = False
+        """Whether `end()` was called."""
+        self._scope: anyio.CancelScope | None = None
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """Send within so many seconds; None for no limit.
+
+        Raises:
+            TimeoutError: If they have passed, or `end()` was called.
+        """
+        lasts = math.inf if seconds is None else seconds + _GRACE
+        with anyio.CancelScope(deadline=anyio.current_time() + lasts) as scope:
+            self._scope = scope
+            if self.is_ended:
+                scope.cancel()
+            yield
+        self._scope = None
+        if scope.cancelled_caught:
+            raise TimeoutError("the request took too long")
+
+    def end(self) -> None:
+        """End the request that is under way, and all that follow."""
+        self.is_ended = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 def _seconds(ends: float, now: float) -> float:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.framing.frames import Framing
 
@@ -21,6 +22,7 @@ __all__ = [
     "AsyncUpstream",
     "Budget",
     "Door",
+    "Fleet",
     "Log",
     "Observer",
     "Upstream",
@@ -51,6 +53,9 @@ class _Response(Protocol):
 
     def content(self) -> bytes:
         """The whole answer, as it came."""
+
+    def hang_up(self) -> None:
+        """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
 
 
 class Upstream(_Response, Protocol):
@@ -93,7 +98,14 @@ class _Failures(Protocol):
 
 
 class Door(_Failures, Protocol):
-    """Sends the requests of one call, for threads."""
+    """Sends the requests of one call, for threads.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it: a signal may interrupt
+            the return.
+    """
+
+    opened: Upstream | None
 
     def send(self, request: Send) -> Upstream:
         """Send a request.
@@ -104,7 +116,13 @@ class Door(_Failures, Protocol):
 
 
 class AsyncDoor(_Failures, Protocol):
-    """Sends the requests of one call, for tasks."""
+    """Sends the requests of one call, for tasks.
+
+    Attributes:
+        opened: The response of the last `send()`, until the driver takes it; see `Door`.
+    """
+
+    opened: AsyncUpstream | None
 
     async def send(self, request: Send) -> AsyncUpstream:
         """Send a request.
@@ -142,6 +160,18 @@ class Budget(Protocol):
 
     def take(self, now: float) -> bool:
         """Take one retry; False if none is left. `now` is in monotonic seconds."""
+
+
+class Fleet(Protocol):
+    """What the processes of a fleet share.
+
+    Attributes:
+        budget: The retries that they share.
+        cooldowns: The targets that cool down for all of them.
+    """
+
+    budget: Budget
+    cooldowns: Cooldowns
 
 
 class AsyncBudget(Protocol):

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Recall, Send, Sleep, is_retry
+from unbroken._core.actions import (
+    READ,
+    AskBudget,
+    GiveUp,
+    Recall,
+    Send,
+    Sleep,
+    is_end,
+    is_retry,
+)
 from unbroken._drive.clock import Interrupt
 from unbroken._drive.drain import Runner, process
-from unbroken._drive.limit import ReadLimit
+from unbroken._drive.finalizers import finalizers
+from unbroken._drive.limit import ReadLimit, SendLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +49,7 @@ class Driver:
 
     _chunks: Iterator[bytes]  # once a response started
     _framing: Callable[[], Framing]  # once a stream was opened
+    _is_open = False
 
     def __init__(
         self,
@@ -60,14 +72,18 @@ class Driver:
         self._reading = False
         self._gave_up = False
         self._limit = ReadLimit()
+        self._send_limit = SendLimit()
         self._has_limit = False
         self._process = process()
         self._is_drained = False
+        self._finalizers = finalizers()
+        self._pid = os.getpid()
         self.upstream: Upstream | None = None
         """The response that is read, or was returned last."""
 
     def open(self) -> Action:
         """Make requests until one is answered or the call is lost; return what is to do then."""
+        self._is_open = True
         self._process.register(self, Runner())
         try:
             while self._prepare(self._machine.action):
@@ -118,21 +134,53 @@ class Driver:
 
         A reader is woken up, and ends the call itself: nobody else uses the machine meanwhile.
         """
+        if self._finalizers.is_collecting() or self._is_foreign():
+            self.abandon()
+            return
         self._closing = True
         self._interrupt.set()
         self._limit.off()
-        if not self._reading:
-            with self._lock:
-                self._machine.close(self._clock.now())
-        upstream = self.upstream
         try:
-            if upstream is not None and not (self._reading and upstream.shares_connection):
-                self.upstream = None
-                upstream.abort()
-        finally:
             if not self._reading:
-                self._leave_log()
-                self._notify()
+                with self._lock:
+                    self._machine.close(self._clock.now())
+        finally:
+            self._abort()
+        if not self._reading:
+            self._leave_log()
+            self._notify()
+
+    def _abort(self) -> None:
+        """Close the connection, unless the reader does it."""
+        upstream = self.upstream or self._door.opened
+        if upstream is None or (self._reading and upstream.shares_connection):
+            return
+        try:
+            upstream.abort()
+        except BaseException:  # `abandon()` tries again
+            upstream.hang_up()
+            raise
+        self.upstream = self._door.opened = None
+
+    def abandon(self) -> None:
+        """End a call that nobody reads any more, in another thread; a finalizer may call it."""
+        upstream = self.upstream or self._door.opened
+        if upstream is not None and not upstream.is_stream:
+            upstream = None  # the caller has it
+        is_over = is_end(self._machine.action) and upstream is None
+        if is_over or self._is_foreign() or self._finalizers.is_closed:
+            return
+        if upstream is not None:
+            upstream.hang_up()
+        self._finalizers.hand_over(self.finish)
+
+    def _is_foreign(self) -> bool:
+        """Whether a parent process makes the call, and this one has a copy since a fork."""
+        return self._pid != os.getpid()
+
+    def finish(self) -> None:
+        """End a call that nobody reads any more."""
+        self.close()
 
     def drain(self, *, reads: bool) -> None:
         """Wait no more, as the process shuts down.
@@ -143,6 +191,7 @@ class Driver:
         self._is_drained |= reads
         self._interrupt.set()
         if reads:
+            self._send_limit.end()
             self._abort_read()
 
     def elapsed(self) -> float:
@@ -172,10 +221,10 @@ class Driver:
         machine.begin(self._clock.now())
         self._notify()
         try:
-            with self._observer.sending():
+            with self._observer.sending(), self._send_limit.within(request.time_left):
                 upstream = self._door.send(request)
         except Exception as error:  # noqa: BLE001  # the door tells what it means
-            machine.no_response(self._door.failed_attempt(error), self._clock.now())
+            self._not_sent(error)
         else:
             self._take_in(upstream)
             if self._log is not None and not upstream.is_stream:
@@ -212,10 +261,18 @@ class Driver:
         if self._log is not None:
             self._log.leave()
 
+    def _not_sent(self, error: Exception) -> None:
+        """No answer started."""
+        now = self._clock.now()
+        if self._send_limit.is_ended:
+            self._machine.drain(now)
+        else:
+            self._machine.no_response(self._door.failed_attempt(error), now)
+
     def _take_in(self, upstream: Upstream) -> None:
         """Report a response to the machine."""
+        self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
-        self.upstream = upstream
         self._framing = upstream.framing
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
@@ -300,3 +357,7 @@ class Driver:
     def _notify(self) -> None:
         for event in self._machine.take_events():
             self._observer.notify(event)
+
+    def __del__(self) -> None:
+        if self._is_open:
+            self.abandon()

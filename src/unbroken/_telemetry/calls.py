@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import metrics, trace
 
-from unbroken._core.attempts import Outcome
 from unbroken._core.events import Cancelled, Completed, GaveUp
 from unbroken._telemetry import names
-from unbroken._telemetry.facts import Endpoint
+from unbroken._telemetry.facts import DEFAULT_PROVIDER, Endpoint
 from unbroken._telemetry.log import CallLog, logger
 from unbroken._telemetry.metrics import CallMetrics, Instruments, instruments
+from unbroken._telemetry.scopes import VERSION, is_call_of_sdk
 from unbroken._telemetry.spans import CallSpans
 
 if TYPE_CHECKING:
@@ -47,14 +46,26 @@ class Telemetry:
         self._tracer = _tracer(tracer_provider)
         self._instruments = _instruments(meter_provider)
 
-    def call(self, method: str, url: str) -> CallTelemetry:
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        creates_message: bool = False,
+        provider: str = DEFAULT_PROVIDER,
+    ) -> CallTelemetry:
         """Begin the telemetry of a call, with the current context as its parent.
 
         Args:
             method: The HTTP method of the call.
             url: The URL of the call.
+            creates_message: Whether it asks for a message.
+            provider: Who serves the model, as the conventions name it. Where it is the default, a
+                span of the SDK for the call knows better.
         """
-        endpoint = Endpoint.of(method, url)
+        if provider == DEFAULT_PROVIDER:
+            provider = _provider_of_sdk() or provider
+        endpoint = Endpoint.of(method, url, creates_message=creates_message, provider=provider)
         spans = CallSpans(self._tracer, endpoint)
         return CallTelemetry(spans, CallMetrics(self._instruments, endpoint), CallLog())
 
@@ -70,7 +81,6 @@ class CallTelemetry:
         others: What else is told.
     """
 
-    _last: RecoveryEvent | None = None
     _ended = False
 
     def __init__(self, spans: CallSpans, metrics: CallMetrics, *others: _Listener) -> None:
@@ -85,7 +95,6 @@ class CallTelemetry:
         with self._lock:
             if self._ended:
                 return
-            self._last = event
             self._ended = isinstance(event, (Completed, GaveUp, Cancelled))
             for listener in self._listeners:
                 try:
@@ -102,22 +111,18 @@ class CallTelemetry:
         """Make the attempt's span the current one, for as long as a request is being sent."""
         return self._spans.sending()
 
-    def __del__(self) -> None:
-        # A stream dropped unread, or a task that was killed, may leave nobody to tell the end.
-        if self._last is not None and not self._ended:
-            self.notify(_abandoned(self._last))
 
-
-def _abandoned(last: RecoveryEvent) -> Cancelled:
-    attempt = last.attempt
-    if attempt.outcome is None:
-        attempt = dataclasses.replace(attempt, outcome=Outcome.CANCELLED)
-    return Cancelled(last.model, attempt, attempts=(attempt,), seconds=0.0)
+def _provider_of_sdk() -> str | None:
+    span: Any = trace.get_current_span()
+    if not is_call_of_sdk(span):
+        return None
+    provider = (span.attributes or {}).get(names.PROVIDER)
+    return None if provider is None else str(provider)
 
 
 def _tracer(provider: TracerProvider | None) -> Tracer:
     try:
-        return trace.get_tracer(names.SCOPE, tracer_provider=provider)
+        return trace.get_tracer(names.SCOPE, VERSION, tracer_provider=provider)
     except Exception:  # noqa: BLE001  # the environment names a provider that is not there
         logger.debug("there is no tracer, so there are no spans", exc_info=True)
         return trace.NoOpTracer()

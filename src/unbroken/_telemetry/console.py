@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor
 
 from unbroken._telemetry import names
+from unbroken._telemetry.scopes import is_of_sdk, is_ours
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 __all__ = ["ConsoleTree"]
-
-_SCOPES = {names.SCOPE, names.SDK_SCOPE}
 
 
 class ConsoleTree(SpanProcessor):
@@ -32,12 +31,12 @@ class ConsoleTree(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Remember a call."""
-        if _is_ours(span) and span.name != names.ATTEMPT_SPAN and span.context is not None:
+        if _is_shown(span) and span.name != names.ATTEMPT_SPAN and span.context is not None:
             self._calls[span.context.span_id] = []
 
     def on_end(self, span: ReadableSpan) -> None:
         """Put an attempt to its call, or write a call."""
-        if not _is_ours(span) or span.context is None:
+        if not _is_shown(span) or span.context is None:
             return
         if span.name != names.ATTEMPT_SPAN:
             self._write(span, self._calls.pop(span.context.span_id, []))
@@ -60,8 +59,8 @@ class ConsoleTree(SpanProcessor):
         print(_title(call, attempts), *rows, sep="\n", file=self._out, flush=True)
 
 
-def _is_ours(span: ReadableSpan) -> bool:
-    return span.instrumentation_scope is not None and span.instrumentation_scope.name in _SCOPES
+def _is_shown(span: ReadableSpan) -> bool:
+    return is_ours(span) or is_of_sdk(span)
 
 
 def _title(call: ReadableSpan, attempts: list[ReadableSpan]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unbroken._core.usage import Usage
 
 __all__ = [
+    "DEFAULT_PROVIDER",
     "CallOutcome",
     "Endpoint",
     "call_outcome",
@@ -29,6 +30,8 @@ __all__ = [
     "known",
     "time_to_first_chunk",
 ]
+
+DEFAULT_PROVIDER = "anthropic"
 
 _PORTS = {"http": 80, "https": 443}
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -44,24 +47,26 @@ class Endpoint:
         host: The host, if the URL names one.
         port: The port.
         creates_message: Whether it asks for a message.
+        provider: Who serves the model, as the conventions name it.
     """
 
     method: str
     host: str | None
     port: int | None
     creates_message: bool
+    provider: str
 
     @classmethod
-    def of(cls, method: str, url: str) -> Self:
+    def of(cls, method: str, url: str, *, creates_message: bool, provider: str) -> Self:
         """The endpoint of a request."""
         method = method.upper()
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
         except ValueError:
-            return cls(method, None, None, creates_message=False)
-        asks = method == "POST" and parts.path.rstrip("/").endswith("/v1/messages")
-        return cls(method if method in _METHODS else "_OTHER", host, port, asks)
+            host = port = None
+        method = method if method in _METHODS else "_OTHER"
+        return cls(method, host, port, creates_message, provider)
 
 
 class CallOutcome(StrEnum):
@@ -83,7 +88,7 @@ def call_outcome(end: Completed | GaveUp | Cancelled) -> CallOutcome:
         return CallOutcome.FAILED
     if not isinstance(end, Completed):
         return CallOutcome.CANCELLED
-    unharmed = len(end.attempts) == 1 and end.attempt.outcome is Outcome.COMPLETE
+    unharmed = all(attempt.outcome is Outcome.COMPLETE for attempt in end.attempts)
     return CallOutcome.COMPLETE if unharmed else CallOutcome.SAVED
 
 
@@ -101,10 +106,7 @@ def identifier(text: str | None) -> str | None:
 
 def input_tokens(usage: Usage | None) -> int | None:
     """All input tokens, cache reads and writes included; None if they are not known."""
-    if usage is None or usage.input_tokens is None:
-        return None
-    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    return usage.input_tokens + cached
+    return None if usage is None else usage.input_total()
 
 
 def time_to_first_chunk(attempts: Sequence[Attempt]) -> tuple[float, Attempt] | None:

@@ -1,4 +1,4 @@
-"""The log lines of calls: one for each failure, and one for each call that was saved."""
+"""The log lines of calls: for each failure, and for each call that was saved or given up."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ logger = logging.getLogger("unbroken")
 logger.addHandler(logging.NullHandler())
 
 _FAILURE = (
-    "attempt %(attempt)s of %(model)s failed: %(kind)s "
+    "call %(call)s: attempt %(attempt)s of %(model)s failed: %(kind)s "
     "(status %(status)s, error type %(type)s, code %(code)s, request %(request)s); "
     "%(next)s [anthropic %(sdk)s]"
 )
 _SAVED = (
-    "answer of %(model)s saved after %(failures)s failure(s): %(attempts)s attempt(s), "
-    "%(kept)s characters kept, %(seconds).1f s, request %(request)s [anthropic %(sdk)s]"
+    "call %(call)s: answer of %(model)s saved after %(failures)s failure(s): "
+    "%(attempts)s attempt(s), %(kept)s characters kept, %(seconds).1f s, request %(request)s "
+    "[anthropic %(sdk)s]"
 )
 
 
@@ -51,8 +52,7 @@ class CallLog:
                 self._log_failure(f"next attempt {when}", {names.WAIT_S: event.seconds})
             case GaveUp():
                 self._failed = self._failed or self._last  # a wait may have been ended
-                why = explanation(event.reason, event.failure, event.last_failure)
-                self._log_failure(f"gave up: {why}", {names.GIVEN_UP: event.reason.value})
+                self._log_given_up(event)
             case Resumed():
                 self._kept_chars = event.kept_chars
             case Completed():
@@ -60,7 +60,17 @@ class CallLog:
                 if call_outcome(event) is CallOutcome.SAVED:
                     self._log_saved(event)
 
-    def _log_failure(self, follows: str, fields: dict[str, Any]) -> None:
+    def _log_given_up(self, event: GaveUp) -> None:
+        why = explanation(event.reason, event.failure, event.last_failure)
+        fields = {
+            names.GIVEN_UP: event.reason.value,
+            **_of_end(event, CallOutcome.FAILED),
+        }
+        self._log_failure(f"gave up: {why}", fields, logging.ERROR)
+
+    def _log_failure(
+        self, follows: str, fields: dict[str, Any], level: int = logging.WARNING
+    ) -> None:
         event, self._failed = self._failed, None
         if event is None:
             return
@@ -69,6 +79,7 @@ class CallLog:
         api_type, code = identifier(failure.error_type), identifier(failure.error_code)
         request_id = identifier(attempt.request_id)
         words = {
+            "call": event.call_id,
             "attempt": attempt.number,
             "model": event.model or "-",
             "kind": failure.kind.value,
@@ -80,6 +91,7 @@ class CallLog:
             "sdk": anthropic.__version__,
         }
         extra = {
+            names.CALL_ID: event.call_id,
             names.MODEL: event.model,
             names.ATTEMPT_NUMBER: attempt.number,
             names.ATTEMPT_KIND: attempt.kind.value,
@@ -92,11 +104,12 @@ class CallLog:
             names.SDK_VERSION: anthropic.__version__,
             **fields,
         }
-        logger.warning(_FAILURE, words, extra=known(extra))
+        logger.log(level, _FAILURE, words, extra=known(extra))
 
     def _log_saved(self, event: Completed) -> None:
         request_id = identifier(event.attempt.request_id)
         words = {
+            "call": event.call_id,
             "model": event.model or "-",
             "failures": self._failures,
             "attempts": len(event.attempts),
@@ -106,12 +119,19 @@ class CallLog:
             "sdk": anthropic.__version__,
         }
         extra = {
+            names.CALL_ID: event.call_id,
             names.MODEL: event.model,
-            names.CALL_OUTCOME: CallOutcome.SAVED.value,
-            names.CALL_ATTEMPTS: len(event.attempts),
-            names.CALL_SECONDS: event.seconds,
+            **_of_end(event, CallOutcome.SAVED),
             names.KEPT_CHARS: self._kept_chars,
             names.REQUEST_ID: request_id,
             names.SDK_VERSION: anthropic.__version__,
         }
         logger.info(_SAVED, words, extra=known(extra))
+
+
+def _of_end(event: Completed | GaveUp, outcome: CallOutcome) -> dict[str, Any]:
+    return {
+        names.CALL_OUTCOME: outcome.value,
+        names.CALL_ATTEMPTS: len(event.attempts),
+        names.CALL_SECONDS: event.seconds,
+    }

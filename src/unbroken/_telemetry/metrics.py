@@ -12,6 +12,7 @@ from unbroken._core.events import (
     AttemptFailed,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     Replayed,
     Resumed,
@@ -22,8 +23,11 @@ from unbroken._telemetry.facts import (
     CallOutcome,
     call_outcome,
     error_type,
+    input_tokens,
     time_to_first_chunk,
 )
+from unbroken._telemetry.scopes import VERSION
+from unbroken._telemetry.tokens import billed_tokens
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -37,6 +41,8 @@ __all__ = ["CallMetrics", "Instruments", "instruments"]
 
 # The boundaries that the conventions give for the time to the first chunk.
 _FIRST_CHUNK_S = [0.01 * 2**step for step in range(14)]
+# Those for a number of tokens.
+_TOKENS = [4**step for step in range(14)]
 _WAIT_S = [0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300]
 _TOKENS_PER_SECOND = [5, 10, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500]
 
@@ -49,7 +55,7 @@ class Instruments:
     """
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
-        meter = metrics.get_meter(names.SCOPE, meter_provider=meter_provider)
+        meter = metrics.get_meter(names.SCOPE, VERSION, meter_provider=meter_provider)
         self.attempts = meter.create_counter(names.ATTEMPTS, "{attempt}", "Requests that ended.")
         self.recoveries = meter.create_counter(
             names.RECOVERIES, "{recovery}", "Outages of calls, by how they ended."
@@ -87,6 +93,15 @@ class Instruments:
             "Time from the beginning of a call to the first event of its answer.",
             explicit_bucket_boundaries_advisory=_FIRST_CHUNK_S,
         )
+        self.tokens = meter.create_counter(
+            names.TOKENS, "{token}", "Tokens that attempts were billed, by what for."
+        )
+        self.token_usage = meter.create_histogram(
+            names.USAGE,
+            "{token}",
+            "Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=_TOKENS,
+        )
         self.output_rate = meter.create_histogram(
             names.OUTPUT_RATE,
             "{token}/s",
@@ -117,7 +132,7 @@ class CallMetrics:
         self._to = instruments
         self._of_call: dict[str, Any] = {}
         if endpoint.creates_message:
-            self._of_call = {names.OPERATION: "chat", names.PROVIDER: "anthropic"}
+            self._of_call = {names.OPERATION: "chat", names.PROVIDER: endpoint.provider}
         self._outage: Failure | None = None  # the failure that it began with
 
     def notify(self, event: RecoveryEvent) -> None:
@@ -127,6 +142,8 @@ class CallMetrics:
         match event:
             case AttemptFailed():
                 self._outage = self._outage or event.failure
+                self._count_attempt(event.attempt)
+            case Extended():
                 self._count_attempt(event.attempt)
             case Waiting():
                 self._to.wait.record(event.seconds, self._of_failure(event.attempt.failure))
@@ -182,6 +199,7 @@ class CallMetrics:
             self._end_outage(outcome)
         self._to.calls.add(1, {**self._of_call, names.CALL_OUTCOME: outcome.value})
         self._record_speed(event)
+        self._count_tokens(event)
 
     def _record_speed(self, event: Completed | GaveUp | Cancelled) -> None:
         first = time_to_first_chunk(event.attempts)
@@ -191,6 +209,27 @@ class CallMetrics:
         rate = _output_rate(event.attempt)
         if rate is not None:
             self._to.output_rate.record(rate, self._of_attempt(event.attempt))
+
+    def _count_tokens(self, event: Completed | GaveUp | Cancelled) -> None:
+        for billed in billed_tokens(event.attempts):
+            if billed.tokens:
+                attributes = {
+                    **self._of_attempt(billed.attempt),
+                    names.TOKENS_TYPE: billed.type.value,
+                    names.TOKENS_USE: billed.use.value,
+                }
+                self._to.tokens.add(billed.tokens, attributes)
+        if isinstance(event, Completed):
+            self._record_usage(event)
+
+    def _record_usage(self, event: Completed) -> None:
+        """Record the usage of the message, as the span of the call has it."""
+        usage = event.usage
+        output = None if usage is None else usage.output_tokens
+        counts = {"input": input_tokens(usage), "output": output}
+        for kind, count in counts.items():
+            if count is not None:
+                self._to.token_usage.record(count, {**self._of_call, names.USAGE_TYPE: kind})
 
 
 def _output_rate(attempt: Attempt) -> float | None:

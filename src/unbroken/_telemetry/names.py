@@ -10,6 +10,7 @@ from typing import Final
 
 SCOPE: Final = "unbroken"
 SDK_SCOPE: Final = "com.anthropic.sdk.python"
+"""The scope of the SDK; those of its platforms have the name of the platform after it."""
 ATTEMPT_SPAN: Final = "messages.attempt"
 
 # Attributes of spans and metrics that the conventions name.
@@ -27,6 +28,7 @@ REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_ID: Final = "gen_ai.response.id"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+USAGE_TYPE: Final = "gen_ai.token.type"
 TIME_TO_FIRST_CHUNK_ATTRIBUTE: Final = "gen_ai.response.time_to_first_chunk"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
@@ -35,6 +37,7 @@ OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 
 # Attributes of spans, metrics and log records that are ours.
 
+CALL_ID: Final = "unbroken.call.id"
 ATTEMPT_NUMBER: Final = "unbroken.attempt.number"
 ATTEMPT_KIND: Final = "unbroken.attempt.kind"
 ATTEMPT_OUTCOME: Final = "unbroken.attempt.outcome"
@@ -43,12 +46,15 @@ ATTEMPT_OUTPUT_TOKENS: Final = "unbroken.attempt.output_tokens"
 FAILURE_KIND: Final = "unbroken.failure.kind"
 WAIT_S: Final = "unbroken.wait_s"
 RECEIVED_CHARS: Final = "unbroken.received_chars"
+DELIVERED_CHARS: Final = "unbroken.delivered_chars"
 SEAM: Final = "unbroken.seam"
 REQUEST_ID: Final = "unbroken.request_id"
 MODEL: Final = "unbroken.model"
 REPLAY_WHOLE: Final = "unbroken.replay.whole"
 CALL_OUTCOME: Final = "unbroken.call.outcome"
 RECOVERY_OUTCOME: Final = "unbroken.recovery.outcome"
+TOKENS_TYPE: Final = "unbroken.tokens.type"
+TOKENS_USE: Final = "unbroken.tokens.use"
 
 # Fields of log records alone.
 
@@ -70,5 +76,7 @@ KEPT_CHARS: Final = "unbroken.kept_chars"
 SEAMS: Final = "unbroken.seams"
 REPLAYS: Final = "unbroken.replays"
 JOURNAL_FAILURES: Final = "unbroken.journal.failures"
+TOKENS: Final = "unbroken.tokens"
 OUTPUT_RATE: Final = "unbroken.output_rate"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
+USAGE: Final = "gen_ai.client.token.usage"

@@ -10,7 +10,14 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
-from unbroken._core.events import AttemptFailed, AttemptStarted, Cancelled, Completed, GaveUp
+from unbroken._core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Cancelled,
+    Completed,
+    Extended,
+    GaveUp,
+)
 from unbroken._telemetry import names
 from unbroken._telemetry.facts import (
     error_type,
@@ -19,6 +26,9 @@ from unbroken._telemetry.facts import (
     known,
     time_to_first_chunk,
 )
+from unbroken._telemetry.propagation import outgoing
+from unbroken._telemetry.scopes import is_call_of_sdk
+from unbroken._telemetry.suppression import hides_call, without_suppression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +59,10 @@ class CallSpans:
     def __init__(self, tracer: Tracer, endpoint: Endpoint) -> None:
         self._tracer = tracer
         self._endpoint = endpoint
-        self._context: Context = context.get_current()
-        self._sending = self._context
+        captured = context.get_current()
+        self._has_call_span = hides_call(captured)  # somebody else's
+        self._context = without_suppression(captured) if self._has_call_span else captured
+        self._sent_in = self._sending = captured
         self._call: Span | None = None
         self._sdk_call: Span | None = None
         self._attempt: Span | None = None
@@ -62,7 +74,7 @@ class CallSpans:
         match event:
             case AttemptStarted():
                 self._begin_attempt(event)
-            case AttemptFailed():
+            case AttemptFailed() | Extended():
                 self._end_attempt(event.attempt)
             case Completed() | GaveUp() | Cancelled():
                 self._end_attempt(event.attempt)
@@ -80,7 +92,7 @@ class CallSpans:
 
     def _begin_attempt(self, event: AttemptStarted) -> None:
         if not self._begun:
-            self._begin_call(event.model)
+            self._begin_call(event)
         attempt = event.attempt
         if self._sdk_call is not None and attempt.number > 1:
             self._sdk_call.set_attribute(names.RESEND_COUNT, attempt.number - 1)
@@ -88,22 +100,25 @@ class CallSpans:
             names.ATTEMPT_SPAN,
             context=self._context,
             kind=SpanKind.CLIENT,
-            attributes=self._asked(attempt, event.model),
+            attributes=self._asked(event),
             links=self._links,
         )
         self._links = [Link(span.get_span_context())]
-        self._sending = trace.set_span_in_context(span, self._context)
+        sending = trace.set_span_in_context(span, self._sent_in)
+        self._sending = sending if self._sdk_call is not None else outgoing(sending)
 
-    def _asked(self, attempt: Attempt, model: str | None) -> dict[str, Any]:
+    def _asked(self, event: AttemptStarted) -> dict[str, Any]:
+        attempt = event.attempt
         return known(
             {
                 names.REQUEST_METHOD: self._endpoint.method,
                 names.RESEND_COUNT: max(attempt.number - 1, 0) or None,
                 **self._server(),
+                names.CALL_ID: event.call_id,
                 names.ATTEMPT_NUMBER: attempt.number,
                 names.ATTEMPT_KIND: attempt.kind.value,
                 names.WAIT_S: attempt.waited,
-                names.MODEL: model,
+                names.MODEL: event.model,
             }
         )
 
@@ -124,18 +139,21 @@ class CallSpans:
 
     # The call
 
-    def _begin_call(self, model: str | None) -> None:
+    def _begin_call(self, event: AttemptStarted) -> None:
         self._begun = True
         current = trace.get_current_span(self._context)
-        if _is_call_of_sdk(current):
+        if is_call_of_sdk(current):
             self._sdk_call = current
+            current.set_attribute(names.CALL_ID, event.call_id)
             return
-        if not self._endpoint.creates_message:
+        if self._has_call_span or not self._endpoint.creates_message:
             return
+        model = event.model
         attributes = {
             names.OPERATION: "chat",
-            names.PROVIDER: "anthropic",
+            names.PROVIDER: self._endpoint.provider,
             names.REQUEST_MODEL: model,
+            names.CALL_ID: event.call_id,
             **self._server(),
         }
         self._call = self._tracer.start_span(
@@ -170,12 +188,6 @@ def _current(attached: Context) -> Iterator[None]:
         context.detach(token)
 
 
-def _is_call_of_sdk(span: Any) -> bool:
-    """Whether the SDK (1.14 and later) made a span for this call."""
-    scope = getattr(span, "instrumentation_scope", None)
-    return getattr(scope, "name", None) == names.SDK_SCOPE and bool(span.is_recording())
-
-
 def _brought(attempt: Attempt) -> dict[str, Any]:
     failure, usage = attempt.failure, attempt.usage
     status = attempt.status if failure is None else attempt.status or failure.status
@@ -186,6 +198,7 @@ def _brought(attempt: Attempt) -> dict[str, Any]:
             names.ATTEMPT_OUTCOME: None if attempt.outcome is None else attempt.outcome.value,
             names.REQUEST_ID: identifier(attempt.request_id),
             names.RECEIVED_CHARS: attempt.received_chars if counted else None,
+            names.DELIVERED_CHARS: attempt.delivered_chars if counted else None,
             names.SEAM: None if attempt.seam is None else attempt.seam.value,
             names.ATTEMPT_INPUT_TOKENS: input_tokens(usage),
             names.ATTEMPT_OUTPUT_TOKENS: None if usage is None else usage.output_tokens,

@@ -182,6 +182,7 @@ class Home:
             if time.monotonic() > until:
                 raise GatewayError(503, "the stream could not be stopped; try again")
             await asyncio.sleep(_LOOK)
+        stream.end(Ending.STOPPED)
 
     # What a process does
 

@@ -263,10 +263,10 @@ class RedisJournal:
 
     def _time(self) -> float:
         if self._clock is not None:
-            return self._clock()
+            return float(self._clock())
         with self._errors_told():
             seconds, micros = self._server.time()
-        return float(seconds) + micros / 1e6
+        return float(seconds + micros / 1e6)
 
     # Waiting
 
@@ -289,6 +289,7 @@ class RedisJournal:
         finally:
             with self._lock:
                 self._is_listening, self._listener = False, None
+            self._blocking.close()
             self._blocking.connection_pool.disconnect()
 
     def _wait_once(self) -> None:
@@ -324,7 +325,6 @@ class RedisJournal:
                 self._server.client_unblock(blocked)
         self._server.close()
         self._server.connection_pool.disconnect()
-        self._blocking.close()
 
     def for_tasks(self) -> AsyncJournal:
         """The same journal, for tasks."""

@@ -12,7 +12,8 @@ refuses, says what a test tells it to say, and fails where and how the test want
             ...
 
 `faults` are what goes wrong, `answers` the content blocks that the model means to say, and `voices`
-the ways in which a model goes on when it is asked to. Everything here is the standard library only.
+the ways in which a model goes on when it is asked to. All of this is the standard library only.
+`ChaosTransport` has the same faults for real traffic.
 """
 
 from importlib import import_module as _import_module
@@ -21,12 +22,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unbroken.testing import answers, faults, voices
     from unbroken.testing.answers import Answer
+    from unbroken.testing.chaos import AsyncChaosTransport, ChaosEntry, ChaosTransport
     from unbroken.testing.server import FaultServer, Request
     from unbroken.testing.tokens import count_tokens
     from unbroken.testing.voices import Cue
 
 __all__ = [
     "Answer",
+    "AsyncChaosTransport",
+    "ChaosEntry",
+    "ChaosTransport",
     "Cue",
     "FaultServer",
     "Request",
@@ -39,6 +44,9 @@ __all__ = [
 # Where each name is. They are imported when they are used: pytest loads the plugin in every run.
 _HOMES = {
     "Answer": "answers",
+    "AsyncChaosTransport": "chaos",
+    "ChaosEntry": "chaos",
+    "ChaosTransport": "chaos",
     "Cue": "voices",
     "FaultServer": "server",
     "Request": "server",

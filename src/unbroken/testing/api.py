@@ -12,11 +12,11 @@ from unbroken.testing.answers import Answer, Block
 from unbroken.testing.delivery import Response
 from unbroken.testing.errors import ApiError, error_body
 from unbroken.testing.events import Message, encode, with_pings
-from unbroken.testing.faults import Html
-from unbroken.testing.feed import Frame
 from unbroken.testing.memory import Kind, Memory
 from unbroken.testing.model import speak
 from unbroken.testing.models import takes_prefill
+from unbroken.testing.place import Frame
+from unbroken.testing.responses import api_headers, failure_response, json_response
 from unbroken.testing.signatures import Signer
 from unbroken.testing.threads import Threads, continues_thread
 from unbroken.testing.tokens import count_tokens
@@ -26,7 +26,7 @@ from unbroken.testing.validation import check_headers, check_last_turn, check_re
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from unbroken.testing.faults import Status
+    from unbroken.testing.faults import Html, Status
     from unbroken.testing.voices import Voice
 
 __all__ = ["COUNT_TOKENS", "MESSAGES", "AnswerSource", "Api", "Settings"]
@@ -37,7 +37,6 @@ MODELS = "/v1/models"
 
 AnswerSource = str | Answer | Callable[[dict[str, Any]], Answer | str]
 
-_PAGE = b"<!DOCTYPE html><html><head><title>Proxy</title></head><body>Proxy</body></html>\n"
 _MODEL_IDS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-4-5")
 
 
@@ -114,7 +113,7 @@ class Api:
 
         if not body.get("stream"):
             return self._json(message.json(), request_id, ended)
-        headers = {**_headers(request_id), "content-type": "text/event-stream; charset=utf-8"}
+        headers = {**api_headers(request_id), "content-type": "text/event-stream; charset=utf-8"}
         return Response(200, headers, self._frames(message), ended)
 
     def _checked(self, body: Any) -> dict[str, Any]:
@@ -171,18 +170,7 @@ class Api:
 
     def failure(self, fault: Status | Html, request_id: str) -> Response:
         """The response that stands in place of the right one."""
-        if isinstance(fault, Html):
-            return Response(fault.status, {"content-type": "text/html; charset=utf-8"}, _PAGE)
-        headers = {**_headers(request_id), **fault.headers}
-        body = fault.body
-        if body is None and fault.type is None:
-            body = (fault.message or "") + "\n"
-        elif body is None:
-            body = error_body(fault.type or "", fault.message or "", fault.code, request_id)
-        if isinstance(body, str | bytes):
-            raw = body.encode() if isinstance(body, str) else body
-            return Response(fault.status, {"content-type": "text/plain", **headers}, raw)
-        return self._json(body, request_id, status=fault.status, headers=fault.headers)
+        return failure_response(fault, request_id, ensure_ascii=self.settings.ensure_ascii)
 
     def _json(
         self,
@@ -191,11 +179,9 @@ class Api:
         ended: Callable[[bool], None] = lambda _complete: None,
         *,
         status: int = 200,
-        headers: Mapping[str, str] | None = None,
     ) -> Response:
-        raw = json.dumps(body, ensure_ascii=self.settings.ensure_ascii, separators=(",", ":"))
-        every = {**_headers(request_id), "content-type": "application/json", **(headers or {})}
-        return Response(status, every, raw.encode(), ended)
+        ascii_only = self.settings.ensure_ascii
+        return json_response(body, request_id, ended, status=status, ensure_ascii=ascii_only)
 
 
 def _as_answer(given: Answer | str) -> Answer:
@@ -207,10 +193,6 @@ def _parse(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError as error:
         raise ApiError(f"The request body is not valid JSON: {error}") from error
-
-
-def _headers(request_id: str) -> dict[str, str]:
-    return {"request-id": request_id, "anthropic-organization-id": "org-test"}
 
 
 def _models() -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbroken.testing.errors import error_body
 from unbroken.testing.events import PING, encode
-from unbroken.testing.faults import Break, ErrorEvent, Fault, Place, Slow, Stall
-from unbroken.testing.feed import Feed, Frame
+from unbroken.testing.faults import Break, ErrorEvent, Fault, Slow, Stall
+from unbroken.testing.feed import Feed
+from unbroken.testing.place import Frame, in_bytes
 from unbroken.testing.wire import Body
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class _Delivery:
     ) -> None:
         self._connection = connection
         self._response = response
-        self._fault = _in_bytes(fault, response)
+        whole = response.body
+        self._fault = in_bytes(fault, len(whole)) if isinstance(whole, bytes) else fault
         self._style = style
         self.complete = False
 
@@ -178,12 +180,3 @@ class _Delivery:
 
 def _frames(response: Response) -> Iterable[Frame]:
     return [Frame(response.body)] if isinstance(response.body, bytes) else response.body
-
-
-def _in_bytes(fault: Fault | None, response: Response) -> Fault | None:
-    """The fault with a place that a response without events has."""
-    if not isinstance(response.body, bytes) or not isinstance(fault, Break | Stall):
-        return fault
-    if fault.at.unit == "bytes":
-        return fault
-    return replace(fault, at=Place("bytes", len(response.body) // 2))

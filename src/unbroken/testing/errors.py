@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DEFAULT_MESSAGES", "ERROR_TYPES", "ApiError", "error_body"]
+__all__ = ["DEFAULT_MESSAGES", "ERROR_TYPES", "STATUS_OF", "ApiError", "error_body"]
 
 # Statuses with a documented type; the others are answered by whatever stands before the API.
 ERROR_TYPES = {
@@ -20,6 +20,8 @@ ERROR_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+
+STATUS_OF = {kind: status for status, kind in ERROR_TYPES.items()}
 
 DEFAULT_MESSAGES = {
     "api_error": "Internal server error",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from unbroken.testing import voices
 from unbroken.testing.api import COUNT_TOKENS, MESSAGES, AnswerSource, Api, Settings
 from unbroken.testing.delivery import Style, deliver
-from unbroken.testing.errors import ERROR_TYPES, ApiError
+from unbroken.testing.errors import STATUS_OF, ApiError
 from unbroken.testing.faults import ErrorEvent, Fault, Hang, Html, NoResponse, Status
 from unbroken.testing.orders import checked_answer, checked_faults, checked_path, checked_voice
 from unbroken.testing.wire import ClientGoneError, Connection
@@ -33,7 +33,6 @@ DEFAULT_ANSWER = "Hello! How can I help you today?"
 
 _BACKLOG = 1024
 _JOIN_TIMEOUT = 10.0
-_STATUS_OF = {kind: status for status, kind in ERROR_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -388,7 +387,7 @@ class FaultServer:
         if not isinstance(fault, ErrorEvent):
             return response, fault
         response.ended(False)
-        status = _STATUS_OF.get(fault.type, 500)
+        status = STATUS_OF.get(fault.type, 500)
         failure = Status(status, fault.type, fault.code, fault.message)
         return self._api.failure(failure, request.id), None
 

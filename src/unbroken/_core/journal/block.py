@@ -58,7 +58,7 @@ def durable(name: str) -> Iterator[None]:
     Raises:
         ValueError: If `name` is not a text, or empty.
     """
-    if not (isinstance(name, str) and name):
+    if not isinstance(name, str) or not name:  # type: ignore[redundant-expr]
         raise ValueError(f"name must be a text that is not empty, not {name!r}")
     token = _current.set(Block(name))
     try:

@@ -117,7 +117,7 @@ class Cursor:
 
 def frames_of(data: bytes, framing: Callable[[], Framing]) -> list[bytes]:
     """The frames in bytes for the caller, of which all are whole."""
-    frames = framing().split(data)
+    frames = list(framing().split(data))
     rest = data[sum(map(len, frames)) :]
     if rest:  # its end is one byte of which more could follow
         frames.append(rest)

@@ -63,6 +63,12 @@ class _DeltaBuffer:
         earlier.text += self.text[:length]
         return earlier
 
+    def chars(self) -> int:
+        if self.string is not None:
+            return len(self.value())
+        strings = [self.delta.get(name) for name in STRINGS.values()]
+        return sum(len(one) for one in strings if isinstance(one, str))
+
     def whole(self) -> dict[str, Any]:
         return self.delta if self.string is None else {**self.delta, self.string: self.value()}
 
@@ -111,6 +117,12 @@ class Block:
     def size(self) -> tuple[int, int]:
         """How much was received."""
         return len(self._buffers), len(self._buffers[-1].text) if self._buffers else 0
+
+    def chars_since(self, size: tuple[int, int]) -> int:
+        """Characters of text, thinking or tool input that were received since it had this size."""
+        count, length = size
+        more = len(string_of(self._buffers[count - 1].text[length:])) if count else 0
+        return more + sum(buffer.chars() for buffer in self._buffers[count:])
 
     def until(self, size: tuple[int, int]) -> Block:
         """The block as it was at this size."""

@@ -7,12 +7,15 @@ they came wherever that gives the same message.
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.framing.frames import Event
 from unbroken._core.stream.blocks import Block, Handling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbroken._core.framing.frames import Framing
     from unbroken._core.stream.held import Held
 
@@ -48,6 +51,11 @@ class Message:
             return b""
         self.start = {**event.data["message"], "content": []}
         return event.frame
+
+    def chars_since(self, sizes: Sequence[tuple[int, int]]) -> int:
+        """Characters of content that were delivered since its blocks had these sizes."""
+        before = chain(sizes, repeat((0, 0)))
+        return sum(block.chars_since(size) for block, size in zip(self.blocks, before))  # noqa: B905
 
     def has_thinking(self) -> bool:
         """Whether a thinking block was delivered."""
