@@ -30,7 +30,9 @@ class _Installation:
         if recovery is None or any(isinstance(one, RecoveryMiddleware) for one in others):
             return
         recovery.check_for(client)
-        options.update(middleware=(*others, recovery), max_retries=0)
+        options["middleware"] = (*others, recovery)
+        if options.get("max_retries", 0) is not None:  # the SDK says what is wrong with None
+            options["max_retries"] = 0
 
     def end(self) -> None:
         self._recovery = None

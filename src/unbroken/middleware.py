@@ -125,8 +125,11 @@ def _returned(
     http = upstream.http
     extensions = {EXTENSION: call.reporter}
     if upstream.is_stream:
-        response.http_response = spliced_response(http, body, driver, extensions)
-        response.http_response.stream.set_response(response.http_response)
+        spliced = spliced_response(http, body, driver, extensions)
+        spliced.stream.set_response(spliced)
+        if response is http:  # the caller asked for it, with `cast_to`
+            return spliced
+        response.http_response = spliced
     elif http is not None:
         http.extensions.update(extensions)
     return response
@@ -161,6 +164,8 @@ def wrap(
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or a coroutine
             function with a sync client, or an environment variable has an invalid value.
     """
+    if isinstance(client, type):
+        raise TypeError(f"client must be a client, not a class: wrap({client.__name__}())")
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
             f"client must be a client of anthropic 0.108 or later, not {type(client).__name__}"

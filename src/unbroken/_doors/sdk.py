@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import anthropic
 
@@ -13,7 +14,7 @@ from unbroken._doors import sdk_facts
 from unbroken._doors.call import Ask, ReadTimeout
 from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
 from unbroken._doors.interrupted import StreamInterrupted
-from unbroken._doors.responses import raising_response
+from unbroken._doors.responses import raising_response, replayed_response
 from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
     """What a request asks for."""
     timeout, is_set = sdk_facts.timeout_of(request, sdk_facts.client_of(call_next))
+    body = sdk_facts.body_of(request)
+    sends_stream = body.get("stream") is not False if isinstance(body, dict) else True
     return Ask(
-        body=sdk_facts.body_of(request),
+        body=body,
         headers=sdk_facts.headers_of(request),
         is_message=sdk_facts.is_message_call(request),
-        streams=request.stream,
+        streams=request.stream and sends_stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
     )
@@ -64,6 +67,8 @@ class _SdkDoor(HttpDoor):
         self._call_next = call_next
         self._client = sdk_facts.client_of(call_next)
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
+        self._begun = clock.now()
+        self._replays = sdk_facts.streams_body(request)
         self.response: Any = None
         """The SDK's response of the last attempt, until the caller has one."""
 
@@ -76,12 +81,27 @@ class _SdkDoor(HttpDoor):
                 timeout = anthropic.Timeout(**timeouts)
         return sdk_facts.next_request(self._request, request.plan.body, request.number, timeout)
 
+    def _renews_token(self, response: Any) -> bool:
+        """Whether the token was refused, and the request is to be sent with a new one."""
+        if sdk_facts.retries_remain(self._request, self._client):
+            return False  # the SDK does it
+        return sdk_facts.renew_token(self._client, response)
+
     def _http_response(self, request: Send, response: Any) -> Any:
         """The HTTP response behind one of the SDK, which is kept for the caller."""
         # The response of a continuation is read, but not returned.
         self.response = response if request.plan.mode is PlanMode.AGAIN else None
+        if isinstance(response, http_facts.sdk_library().Response):
+            return response  # the caller asked for one, with `cast_to`
         # Another middleware may answer with something else.
         return getattr(response, "http_response", None)
+
+    def _read(self, response: Any, http: Any, raw: bytes) -> tuple[Any, bytes]:
+        """A response whose raw body was read, for a caller who reads it, and the body."""
+        seconds = self._clock.now() - self._begun
+        replayed, content = replayed_response(http, raw, seconds, is_async=self._is_async)
+        response.http_response = replayed
+        return replayed, content
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
@@ -98,17 +118,25 @@ class _SdkDoor(HttpDoor):
     def _error_response(self, lost: LostCall) -> Any:
         told_by_response = lost.cause is None and lost.reason is not Reason.DRAINED
         if is_response(lost.reported) and told_by_response:
-            self._given_up(self.response.http_response)
+            http = self._given_up(lost.reported.origin)
+            if self.response is http:  # it is no error to the SDK, which would return it
+                return self._api_response(http)
             return self.response
         error = self._error(lost)
         if not isinstance(error, StreamInterrupted):
             return None
         if not sdk_facts.retries_remain(self._request, self._client):
             return None
-        response = raising_response(error, is_async=self._is_async)
-        return sdk_facts.api_response(
-            self._request, self._client, response, is_async=self._is_async
-        )
+        return self._api_response(raising_response(error, is_async=self._is_async))
+
+    def _api_response(self, http: Any) -> Any:
+        return sdk_facts.api_response(self._request, self._client, http, is_async=self._is_async)
+
+    def _given_up(self, http: Any) -> Any:
+        """An error response as the caller gets it."""
+        if sdk_facts.retries_remain(self._request, self._client):
+            return super()._given_up(http)
+        return self._reported(http)
 
     def raise_or_frame(self, lost: LostCall) -> bytes:
         """Raise the error of a call whose stream is read, or return an error frame for it."""
@@ -145,7 +173,9 @@ class _SdkDoor(HttpDoor):
     def _interrupted(self, lost: LostCall, cause: BaseException | None) -> StreamInterrupted:
         report = self._reporter.report()
         message = explain(lost, report)
-        interrupted = StreamInterrupted(message, report=report, method="POST", url=self.url)
+        interrupted = StreamInterrupted(
+            message, report=report, method=self._request.method.upper(), url=self.url
+        )
         interrupted.__cause__ = cause
         return interrupted
 
@@ -157,6 +187,8 @@ class _SdkDoor(HttpDoor):
     @property
     def url(self) -> str:
         """The URL that requests go to, as far as it is known."""
+        if urlsplit(self._request.url).scheme:
+            return self._request.url
         base = "" if self._client is None else str(self._client.base_url).rstrip("/")
         return base + self._request.url
 
@@ -169,9 +201,16 @@ class SdkDoor(_SdkDoor):
     def send(self, request: Send) -> HttpUpstream:
         """Send a request, and return the response that started."""
         response = self._call_next(self._next_request(request))
+        if self._renews_token(response):
+            response.http_response.close()
+            response = self._call_next(self._next_request(request))
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, http.read())
+            if self._replays and http.is_success:
+                http, content = self._read(response, http, b"".join(http.iter_raw()))
+            else:
+                content = http.read()
+            answer = self._answer(http, content)
         self._started(request, http)
         return HttpUpstream(http, answer, is_stream=self._ask.resumes)
 
@@ -184,8 +223,16 @@ class AsyncSdkDoor(_SdkDoor):
     async def send(self, request: Send) -> AsyncHttpUpstream:
         """Send a request, and return the response that started."""
         response = await self._call_next(self._next_request(request))
+        if self._renews_token(response):
+            await response.http_response.aclose()
+            response = await self._call_next(self._next_request(request))
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
-            answer = self._answer(http, await http.aread())
+            if self._replays and http.is_success:
+                raw = b"".join([chunk async for chunk in http.aiter_raw()])
+                http, content = self._read(response, http, raw)
+            else:
+                content = await http.aread()
+            answer = self._answer(http, content)
         self._started(request, http)
         return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
