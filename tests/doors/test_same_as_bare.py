@@ -44,7 +44,7 @@ class Through(anthropic.Middleware):
 
 def library_response(response: Any) -> dict[str, Any]:
     """All that a response of the HTTP library tells, but times and ids."""
-    told = {
+    told: dict[str, Any] = {
         "type": isinstance(response, LIBRARY.Response),
         "repr": repr(response),
         "raw headers": [
