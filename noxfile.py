@@ -23,8 +23,19 @@ SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
     "langchain": ["langchain-anthropic"],
+    "langgraph": ["langchain-anthropic", "langgraph"],
     "instructor": ["instructor", "anthropic"],
     "litellm": ["litellm"],
+    "strands": ["strands-agents[anthropic]"],
+    "agno": ["agno", "anthropic"],
+    "crewai": ["crewai[anthropic]", "anthropic"],
+    "llama_index": ["llama-index-llms-anthropic", "anthropic<1"],
+    "haystack": ["anthropic-haystack"],
+    "autogen": ["autogen-ext[anthropic]", "autogen-agentchat", "tiktoken"],
+    "google_adk": ["google-adk", "anthropic"],
+    "mirascope": ["mirascope[anthropic]"],
+    "smolagents": ["smolagents", "litellm"],
+    "dspy": ["dspy", "litellm"],
 }
 """What each module of `tests/frameworks` needs."""
 

@@ -81,7 +81,7 @@ def outcome(look: Callable[[], Any]) -> Any:
 
 
 def error_seen(error: BaseException) -> dict[str, Any]:
-    seen = {
+    seen: dict[str, Any] = {
         "class": type(error).__name__,
         "bases": [cls.__name__ for cls in type(error).__mro__],
         "str": normal(str(error)),

@@ -14,6 +14,11 @@ pytestmark = pytest.mark.filterwarnings("default")
 crewai = pytest.importorskip("crewai")
 
 
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test")  # it takes no other
+
+
 def model_for(url: str, *, stream: bool) -> Any:
     recovery = unbroken.RecoveryMiddleware(AT_ONCE)
     return crewai.LLM(

@@ -17,9 +17,7 @@ utils = pytest.importorskip("haystack.utils")
 @pytest.fixture
 def generator(server, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-    generator = chat.AnthropicChatGenerator(
-        NEWEST, api_key=utils.Secret.from_token("test"), streaming_callback=None
-    )
+    generator = chat.AnthropicChatGenerator(model=NEWEST, api_key=utils.Secret.from_token("test"))
     generator.warm_up()
     generator.client = unbroken.wrap(generator.client, AT_ONCE)
     yield generator

@@ -16,7 +16,8 @@ graphs = pytest.importorskip("langgraph.graph")
 langchain_anthropic = pytest.importorskip("langchain_anthropic")
 
 
-def graph_for(url: str) -> Any:
+@pytest.fixture
+def graph(server):
     base: Any = langchain_anthropic.ChatAnthropic
 
     class Chat(base):  # type: ignore[misc]
@@ -24,24 +25,25 @@ def graph_for(url: str) -> Any:
         def _client(self) -> Any:
             return unbroken.wrap(super()._client, AT_ONCE)
 
-    chat = Chat(model=NEWEST, api_key="test", base_url=url, max_tokens=1000)
+    chat = Chat(model=NEWEST, api_key="test", base_url=server.url, max_tokens=1000)
     graph = graphs.StateGraph(graphs.MessagesState)
     graph.add_node("chat", lambda state: {"messages": [chat.invoke(state["messages"])]})
     graph.add_edge(graphs.START, "chat")
-    return graph.compile()
+    yield graph.compile()
+    chat._client.close()
 
 
 ASKED = {"messages": [("user", "Tell me a story.")]}
 
 
-def test_a_streamed_text(server):
+def test_a_streamed_text(server, graph):
     server.script(faults.reset(after_chars=20), faults.status(529), faults.eof(after_chars=30))
-    chunks = graph_for(server.url).stream(ASKED, stream_mode="messages")
+    chunks = graph.stream(ASKED, stream_mode="messages")
     assert "".join(chunk.text for chunk, _ in chunks) == STORY
     assert len(server.message_requests) == 4
 
 
-def test_a_whole_answer(server):
+def test_a_whole_answer(server, graph):
     server.script(faults.status(529), faults.close())
-    assert graph_for(server.url).invoke(ASKED)["messages"][-1].text == STORY
+    assert graph.invoke(ASKED)["messages"][-1].text == STORY
     assert len(server.message_requests) == 3

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.samples import AT_ONCE, NEWEST, STORY
 
@@ -15,23 +13,23 @@ llm = pytest.importorskip("mirascope.llm")
 providers = pytest.importorskip("mirascope.llm.providers.anthropic")
 
 
-def provider_for(url: str) -> Any:
-    provider = providers.AnthropicProvider(api_key="test", base_url=url)
+@pytest.fixture
+def model(server):
+    provider = providers.AnthropicProvider(api_key="test", base_url=server.url)
     provider.client = unbroken.wrap(provider.client, AT_ONCE)
-    provider.async_client = unbroken.wrap(provider.async_client, AT_ONCE)
-    return provider
+    llm.register_provider(provider)
+    yield llm.Model(f"anthropic/{NEWEST}")
+    provider.client.close()
 
 
-def test_a_streamed_text(server):
+def test_a_streamed_text(server, model):
     server.script(faults.reset(after_chars=20), faults.status(529), faults.eof(after_chars=30))
-    llm.register_provider(provider_for(server.url))
-    stream = llm.Model(f"anthropic/{NEWEST}").stream("Tell me a story.")
-    assert "".join(stream.text_stream()) == STORY
+    chunks = model.stream("Tell me a story.").text_stream()
+    assert "".join(chunks).rstrip("\n") == STORY  # it ends each part with a line break
     assert len(server.message_requests) == 4
 
 
-def test_a_whole_answer(server):
+def test_a_whole_answer(server, model):
     server.script(faults.status(529), faults.close())
-    llm.register_provider(provider_for(server.url))
-    assert llm.Model(f"anthropic/{NEWEST}").call("Tell me a story.").text() == STORY
+    assert model.call("Tell me a story.").text() == STORY
     assert len(server.message_requests) == 3
