@@ -31,11 +31,10 @@ FRAMEWORKS = {
     "crewai": ["crewai[anthropic]", "anthropic"],
     "llama_index": ["llama-index-llms-anthropic", "anthropic<1"],
     "haystack": ["anthropic-haystack"],
-    "autogen": ["autogen-ext[anthropic]", "autogen-agentchat", "tiktoken"],
+    "autogen": ["autogen-ext[anthropic]", "autogen-agentchat", "tiktoken", "anthropic<1"],
     "google_adk": ["google-adk", "anthropic"],
     "mirascope": ["mirascope[anthropic]"],
     "smolagents": ["smolagents", "litellm"],
-    "dspy": ["dspy", "litellm"],
 }
 """What each module of `tests/frameworks` needs."""
 

@@ -19,3 +19,8 @@ def register() -> None:
 def examples(usual: int) -> int:
     """For a test that tries more or fewer than usual: as many, by the profile."""
     return max(1, usual * settings().max_examples // USUAL)
+
+
+def step(fine: int) -> int:
+    """For a test that tries every so many places: the fine step each night, else a coarse one."""
+    return fine if settings().max_examples > USUAL else fine * 11

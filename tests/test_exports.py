@@ -60,6 +60,7 @@ LIBRARIES = {
         "_cli",
         "_doors.http",
         "_doors.interrupted",
+        "_doors.plain",
         "_doors.report",
         "_doors.sdk",
         "_doors.sdk_clients",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AttemptStarted,
         Cancelled,
         Completed,
+        Extended,
         GaveUp,
         RecoveryEvent,
         Resumed,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from unbroken._core.usage import Usage
     from unbroken._core.worst import WorstCase, worst_cases
     from unbroken._doors.report import RecoveryReport, report
+    from unbroken._doors.targets import Target
     from unbroken._drive.drain import drain
     from unbroken._install import install, uninstall
     from unbroken.errors import StreamInterrupted
@@ -49,6 +51,7 @@ __all__ = [
     "Cancelled",
     "Completed",
     "Continuation",
+    "Extended",
     "Failure",
     "FailureKind",
     "GaveUp",
@@ -63,6 +66,7 @@ __all__ = [
     "Rule",
     "SeamKind",
     "StreamInterrupted",
+    "Target",
     "Usage",
     "Waiting",
     "WorstCase",
@@ -84,6 +88,7 @@ _HOMES = {
     "Cancelled": "_core.events",
     "Completed": "_core.events",
     "Continuation": "_core.policy",
+    "Extended": "_core.events",
     "Failure": "_core.failures",
     "FailureKind": "_core.failures",
     "GaveUp": "_core.events",
@@ -98,6 +103,7 @@ _HOMES = {
     "Rule": "_core.rules",
     "SeamKind": "_core.seam",
     "StreamInterrupted": "errors",
+    "Target": "_doors.targets",
     "Usage": "_core.usage",
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",

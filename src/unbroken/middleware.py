@@ -8,10 +8,12 @@ import anthropic
 
 from unbroken._core.actions import GiveUp
 from unbroken._doors import sdk_clients, sdk_facts
+from unbroken._doors.plain import as_plain, is_made_as_stream, streamed
 from unbroken._doors.report import EXTENSION
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor, ask_of
 from unbroken._doors.setup import ClientState
+from unbroken._doors.targets import Fallbacks
 from unbroken._drive.body import AsyncBody, Body
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
-    from unbroken._doors.call import HttpCall
+    from unbroken._doors.call import Ask, HttpCall
+    from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
@@ -56,6 +59,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
             coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
+            the client's own would have to be waited for longer than `Policy.patience`.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -70,6 +75,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        fallbacks: Sequence[Target] = (),
     ) -> None:
         self._state = ClientState(
             policy,
@@ -77,6 +83,7 @@ class RecoveryMiddleware(anthropic.Middleware):
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            fallbacks=Fallbacks(fallbacks, _bare),
         )
 
     @property
@@ -88,16 +95,30 @@ class RecoveryMiddleware(anthropic.Middleware):
         """Check that it can serve a client.
 
         Raises:
-            ValueError: If `on_event` is a coroutine function, and the client a sync one.
+            ValueError: If `on_event` is a coroutine function, and the client a sync one, or if a
+                fallback has a client of the other kind.
         """
+        self._state.fallbacks.check_for(client)
         if not sdk_clients.is_async(client):
             self._state.check_for_threads()
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        state = self._state
-        call = state.begin(ask_of(request, call_next), state.clock.now())
-        door = SdkDoor(call, request, call_next, state.clock)
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
+            return self._answer(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
+        response = self._answer(ask, streaming, call_next)
+        if response.http_response.is_success:
+            for _ in response.parse():
+                pass
+        return as_plain(request, client, response)
+
+    def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
+        call = state.begin(ask, state.clock.now(), client)
+        door = SdkDoor(call, request, call_next, state.clock, state.fallbacks)
         driver = state.driver(call, door, request.method)
         action = driver.open()
         if isinstance(action, GiveUp):
@@ -106,9 +127,21 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        state = self._state
-        call = state.begin(ask_of(request, call_next), state.async_clock.now())
-        door = AsyncSdkDoor(call, request, call_next, state.async_clock)
+        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        if not is_made_as_stream(ask, client, self._state.current_policy()):
+            return await self._answer_async(ask, request, call_next)
+        ask = streamed(ask)
+        streaming = sdk_facts.streamed_request(request, client, ask.body)
+        response = await self._answer_async(ask, streaming, call_next)
+        if response.http_response.is_success:
+            async for _ in await response.parse():
+                pass
+        return as_plain(request, client, response)
+
+    async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
+        state, client = self._state, sdk_facts.client_of(call_next)
+        call = state.begin(ask, state.async_clock.now(), client)
+        door = AsyncSdkDoor(call, request, call_next, state.async_clock, state.fallbacks)
         driver = state.async_driver(call, door, request.method)
         action = await driver.open()
         if isinstance(action, GiveUp):
@@ -143,6 +176,7 @@ def wrap(
     meter_provider: MeterProvider | None = None,
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
+    fallbacks: Sequence[Target] = (),
 ) -> ClientT:
     """Return a client that retries its calls and resumes its streams.
 
@@ -158,6 +192,8 @@ def wrap(
         on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
             coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
+            the client's own would have to be waited for longer than `Policy.patience`.
 
     Raises:
         TypeError: If `client` is not a client of the SDK.
@@ -176,7 +212,17 @@ def wrap(
         meter_provider=meter_provider,
         on_event=on_event,
         clock=clock,
+        fallbacks=fallbacks,
     )
     recovery.check_for(client)
-    others = [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]
-    return cast("ClientT", sdk_facts.copy_with(client, [*others, recovery]))
+    return cast("ClientT", sdk_facts.copy_with(client, [*_others(client), recovery]))
+
+
+def _bare(client: Any) -> Any:
+    """A copy of a client that neither retries nor recovers."""
+    return sdk_facts.copy_with(client, _others(client))
+
+
+def _others(client: Any) -> list[Any]:
+    """The other middleware of a client."""
+    return [one for one in client.middleware if not isinstance(one, RecoveryMiddleware)]

@@ -35,11 +35,12 @@ from unbroken._doors import http
 from unbroken._doors.report import EXTENSION
 from unbroken._doors.responses import spliced_response
 from unbroken._doors.setup import ClientState
+from unbroken._doors.targets import Fallbacks
 from unbroken._doors.transport import AsyncTransportDoor, TransportDoor, ask_of, may_create_message
 from unbroken._drive.body import AsyncBody, Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     import httpx
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from unbroken._core.events import RecoveryEvent
     from unbroken._core.policy import Policy
     from unbroken._doors.call import HttpCall
+    from unbroken._doors.targets import Target
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.sync import Driver
@@ -91,6 +93,7 @@ class _Recovering:
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        fallbacks: Sequence[Target] = (),
     ) -> None:
         self._inner = inner
         self._state = ClientState(
@@ -99,9 +102,14 @@ class _Recovering:
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            fallbacks=Fallbacks(fallbacks, _refuse),
         )
         if self._base == "BaseTransport":
             self._state.check_for_threads()
+
+
+def _refuse(_: Any) -> Any:
+    raise ValueError("fallbacks: a transport has one host; leave Target(client=...) to wrap()")
 
 
 class RecoveryTransport(_Recovering, _SyncBase):
@@ -117,6 +125,8 @@ class RecoveryTransport(_Recovering, _SyncBase):
         on_event: Called with each `RecoveryEvent` as it happens. Exceptions that it raises are
             logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        fallbacks: Other models, which are asked in this order where the request's own would have to
+            be waited for longer than `Policy.patience`; without a client of their own.
 
     Raises:
         TypeError: If `inner` is not a sync transport of httpx or httpx2.
@@ -174,6 +184,8 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         on_event: Called with each `RecoveryEvent` as it happens; it may be a coroutine function.
             Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        fallbacks: Other models, which are asked in this order where the request's own would have to
+            be waited for longer than `Policy.patience`; without a client of their own.
 
     Raises:
         TypeError: If `inner` is not an async transport of httpx or httpx2.

@@ -51,9 +51,12 @@ def test_the_defaults_are_those_of_the_design():
         "idle_timeout": 180,
         "progress_timeout": 300,
         "max_retry_after": 120,
+        "patience": 10,
         "continuation": Continuation("auto"),
         "thinking": "whole",
         "json": "live",
+        "plain_calls": "plain",
+        "max_extra_tokens": None,
         "time_scale": 1.0,
     }
     assert DEFAULT.rules == DEFAULT_RULES
@@ -155,6 +158,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "max_fruitless": (0, -1, 1.5, 2.0, "3", True, float("inf")),
     "max_outage": FINITE,
     "max_retry_after": FINITE,
+    "patience": FINITE,
     "time_scale": FINITE,
     "deadline": (0, -1, float("nan"), float("inf"), "3", False),
     "idle_timeout": (0, -1, float("nan"), float("inf"), "3", False),
@@ -162,6 +166,8 @@ BAD: dict[str, tuple[Any, ...]] = {
     "continuation": ("on", "", None, 3, [], {"mode": "auto"}),
     "thinking": ("half", "", None, True, []),
     "json": ("half", "", None, True, []),
+    "plain_calls": ("streams", "", None, True, []),
+    "max_extra_tokens": (-1, 1.5, "3", True),
     "budget": (100, "off", True, RetryBudget),
     "rules": (
         None,
@@ -187,6 +193,9 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "max_fruitless": (1, None),
     "max_outage": (0,),
     "max_retry_after": (0,),
+    "patience": (0,),
+    "plain_calls": ("plain", "streamed"),
+    "max_extra_tokens": (None, 0),
     "time_scale": (0,),
     "deadline": (None, 0.001),
     "idle_timeout": (None, 0.001),
@@ -241,6 +250,8 @@ def test_a_bad_rule_names_its_fields(fields, named):
         pytest.param({"prompt": ""}, ["prompt"], id="an empty prompt"),
         pytest.param({"prompt": " \n"}, ["prompt"], id="a blank prompt"),
         pytest.param({"prompt": 3}, ["prompt"], id="a number"),
+        pytest.param({"extend": -1}, ["extend"], id="a negative number"),
+        pytest.param({"extend": True}, ["extend"], id="a boolean"),
         pytest.param({"mode": 1, "prompt": 3}, ["mode", "prompt"], id="both"),
     ],
 )

@@ -24,7 +24,7 @@ HOUR = 3600.0
 def test_what_interactive_sets():
     policy = Policy.interactive(patience=20)
     assert policy.replace(rules={}) == Policy(
-        max_outage=10, idle_timeout=10, progress_timeout=10, max_retry_after=10
+        max_outage=10, idle_timeout=10, progress_timeout=10, max_retry_after=10, patience=2
     )
     assert policy == Policy.interactive() == Policy.interactive(20)
     assert policy.budget is not None
@@ -32,7 +32,9 @@ def test_what_interactive_sets():
 
 def test_what_batch_sets():
     policy = Policy.batch(patience=6 * 3600)
-    expected = Policy(max_attempts=2160, max_outage=21600, max_retry_after=21600, budget=None)
+    expected = Policy(
+        max_attempts=2160, max_outage=21600, max_retry_after=21600, patience=300, budget=None
+    )
     assert policy.replace(rules={}) == expected
     assert policy == Policy.batch()
     assert policy.budget is None

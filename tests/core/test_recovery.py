@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.core.service import AT_ONCE, Run, Service, request
 from tests.core.strategies import TOOLS, VOICES, agent_answers, texts
-from tests.profiles import examples
+from tests.profiles import examples, step
 from tests.samples import NEWEST, PREFILLS
 
 from unbroken._core.actions import READ
@@ -24,7 +24,7 @@ from unbroken._core.recovery import Recovery
 from unbroken._core.states import Phase
 from unbroken.testing import Answer, answers, voices
 
-thorough = settings(max_examples=examples(60))
+thorough = settings(max_examples=examples(40))
 
 # Where the caller has less than this, a model that goes on cannot be asked for words that prove it.
 ENOUGH_TO_PROVE = 40
@@ -92,8 +92,8 @@ TEXT = (
 
 
 @pytest.mark.parametrize("model", [PREFILLS, NEWEST])
-def test_a_cut_at_every_third_byte(model: str) -> None:
-    for cut in range(0, size_of(TEXT, model=model) + 1, 3):
+def test_a_cut_every_few_bytes(model: str) -> None:
+    for cut in range(0, size_of(TEXT, model=model) + 1, step(3)):
         service = Service(TEXT, cuts=[cut])
         run = service.run(request(model=model))
         assert text_of(run.message()) == TEXT, cut
@@ -103,7 +103,7 @@ def test_a_cut_at_every_third_byte(model: str) -> None:
 @pytest.mark.parametrize("model", [PREFILLS, NEWEST])
 def test_cuts_all_over_continuations(model: str) -> None:
     size = size_of(TEXT, model=model)
-    for cut in range(0, size, 59):
+    for cut in range(0, size, step(17)):
         service = Service(TEXT, cuts=[size // 2, cut, cut, cut])
         run = service.run(request(model=model))
         assert text_of(run.message()) == TEXT, cut
@@ -204,9 +204,9 @@ AGENT_TURN = Answer(
 )
 
 
-def test_an_agent_turn_cut_at_every_seventh_byte() -> None:
+def test_an_agent_turn_cut_every_few_bytes() -> None:
     fields = {"tools": TOOLS, "thinking": {"type": "adaptive"}}
-    for cut in range(0, size_of(AGENT_TURN, **fields), 7):
+    for cut in range(0, size_of(AGENT_TURN, **fields), step(7)):
         Agent(AGENT_TURN, NEWEST, "exact", [cut], 10_000).check()
 
 

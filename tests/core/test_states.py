@@ -55,9 +55,14 @@ def test_every_input_can_happen():
     assert {happened for row in TRANSITIONS.values() for happened in row} == set(Input)
 
 
-def test_a_wait_is_between_any_two_requests():
-    into_asking = {phase for phase, row in TRANSITIONS.items() if Phase.ASKING in row.values()}
-    assert into_asking == {Phase.WAITING}
+def test_a_wait_is_between_any_two_requests_but_for_an_extension():
+    into_asking = {
+        (phase, happened)
+        for phase, row in TRANSITIONS.items()
+        for happened, follows in row.items()
+        if follows is Phase.ASKING
+    }
+    assert into_asking == {(Phase.WAITING, Input.WAITED), (Phase.READING, Input.EXTENDED)}
     into_waiting = {phase for phase, row in TRANSITIONS.items() if Phase.WAITING in row.values()}
     assert into_waiting == {Phase.CHARGING}
     into_charging = {phase for phase, row in TRANSITIONS.items() if Phase.CHARGING in row.values()}

@@ -49,7 +49,7 @@ def test_every_argument_of_the_budget_is_listed_with_its_default():
 
 
 def test_every_mode_of_continuing_is_named():
-    [mode, _, unproven] = CORE.table("field of `Continuation`")
+    [mode, _, unproven, _] = CORE.table("field of `Continuation`")
     for name in re.findall(r'"(\w+)"', " ".join(mode)):
         unbroken.Continuation(mode=name)
     for name in re.findall(r'"(\w+)"', " ".join(unproven)):

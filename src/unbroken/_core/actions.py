@@ -38,12 +38,14 @@ class Send:
         time_left: Seconds until the deadline, or the end of the outage; None for no limit. The
             timeouts of the attempt are at most these.
         longest_silence: Seconds that a stream may be silent before it begins; None for no limit.
+        target: The number of the target that gets it: 0 is the caller's own.
     """
 
     plan: Plan
     number: int
     time_left: float | None
     longest_silence: float | None
+    target: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
 
 def is_retry(action: Action) -> bool:
     """Whether an action leads to another attempt, after one that failed."""
-    return isinstance(action, Sleep | AskBudget) or (isinstance(action, Send) and action.number > 1)
+    if isinstance(action, Send):
+        return action.number > 1 and not action.plan.extends
+    return isinstance(action, Sleep | AskBudget)
 
 
 ASK_BUDGET = AskBudget()

@@ -23,6 +23,8 @@ class AttemptKind(StrEnum):
     """The caller's request again."""
     CONTINUATION = "continuation"
     """The rest of an answer that was delivered in part."""
+    EXTENSION = "extension"
+    """More of an answer that ended with `max_tokens` or `pause_turn`."""
 
 
 class Outcome(StrEnum):
@@ -55,6 +57,8 @@ class Attempt:
         usage: The tokens it was billed, as far as known.
         first_event: Seconds from its start to its first event other than a ping.
         seconds: Seconds from its start to its end.
+        target: The name of the target that it went to, if the call has fallbacks.
+        model: The model that it asked for.
         seam: What proved where its text joins the text before it; None if there was none to join.
     """
 
@@ -70,4 +74,6 @@ class Attempt:
     usage: Usage | None = None
     first_event: float | None = None
     seconds: float | None = None
+    target: str | None = None
+    model: str | None = None
     seam: SeamKind | None = None

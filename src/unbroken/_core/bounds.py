@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unbroken._core.backoff import backoff
 from unbroken._core.failures import FailureKind
+from unbroken._core.route import Route
 
 if TYPE_CHECKING:
     from unbroken._core.failures import Failure
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     DEADLINE = "deadline"
     MAX_RETRY_AFTER = "max_retry_after"
     BUDGET = "budget"
+    MAX_EXTRA_TOKENS = "max_extra_tokens"
     CONTINUATION_OFF = "continuation_off"
     JSON_OUTPUT = "json_output"
     THREAD = "thread"
@@ -54,6 +56,7 @@ REASONS = {
     Reason.DEADLINE: "Policy.deadline has passed, or would before the next attempt",
     Reason.MAX_RETRY_AFTER: "the service asked to wait longer than Policy.max_retry_after",
     Reason.BUDGET: "the RetryBudget is used up",
+    Reason.MAX_EXTRA_TOKENS: "the next attempt would cost more than Policy.max_extra_tokens allows",
     Reason.CONTINUATION_OFF: "text was delivered already, and Continuation(mode='off') is set",
     Reason.JSON_OUTPUT: (
         "half a JSON document cannot be continued; ask again, or set Continuation(mode='restart')"
@@ -107,10 +110,12 @@ class Bounds:
     Args:
         policy: The policy of the call.
         now: Monotonic seconds at which the call began.
+        route: Chooses the targets; by default there is one.
     """
 
-    def __init__(self, policy: Policy, now: float) -> None:
+    def __init__(self, policy: Policy, now: float, route: Route | None = None) -> None:
         self._policy = policy
+        self._route = route or Route(policy)
         self._last_new = now
         self.ends = None if policy.deadline is None else now + policy.deadline
         """Monotonic seconds at which the deadline passes, if there is one."""
@@ -122,16 +127,19 @@ class Bounds:
         self._fruitless = 0
         self._kind: FailureKind | None = None
         self._in_a_row = 0
+        self._goes_elsewhere = False
 
     @property
     def costs_budget(self) -> bool:
         """Whether the retry budget must grant the next attempt.
 
         One that follows an attempt which brought something new is free, and so is one that follows
-        an attempt which found no connection: that sent nothing.
+        an attempt which found no connection: that sent nothing. One that goes to another target
+        adds nothing to the load of the one that failed.
         """
-        reached = self._kind is not FailureKind.UNREACHABLE
-        return self._policy.budget is not None and reached and not self._fruitful
+        if self._policy.budget is None or self._fruitful or self._goes_elsewhere:
+            return False
+        return self._kind is not FailureKind.UNREACHABLE
 
     def attempt(self) -> int:
         """Count one more request, and return its number, from 1."""
@@ -152,13 +160,38 @@ class Bounds:
         self._kind = failure.kind
         self._in_a_row = self._in_a_row + 1 if again else 1
         self._fruitless = 0 if self._fruitful else self._fruitless + 1
-        refusal = self._refusal(failure)
-        if refusal is not None:
-            return refusal
-        rule = self._policy.rules[failure.kind]
-        wait = backoff(rule, failure, self._in_a_row, cause)
+        self._goes_elsewhere = False
+        if not self.retries(failure):
+            if self._route.is_own:
+                return Reason.NOT_RETRYABLE
+            return self._elsewhere(self._route.refused(now), now)
+        if self._is_fruitless():
+            return Reason.MAX_FRUITLESS
+        wait = backoff(self._policy.rules[failure.kind], failure, self._in_a_row, cause)
+        elsewhere = self._route.failed(failure.kind, wait, now)
+        if elsewhere is not None:
+            return self._elsewhere(elsewhere, now)
+        if (failure.retry_after or 0) > self._policy.max_retry_after:
+            return Reason.MAX_RETRY_AFTER
         left = self._outage_left(now)
-        return self._affordable(max(wait, self._spread(left)), left, now)
+        wait = max(wait, self._spread(left)) * self._policy.time_scale
+        return self._affordable(wait, left, now)
+
+    def retries(self, failure: Failure) -> bool:
+        """Whether the target that failed like this may be asked again."""
+        return failure.should_retry is not False and self._policy.rules[failure.kind].retry
+
+    def _elsewhere(self, wait: float, now: float) -> float | Reason:
+        """Go on with another target, after so many seconds."""
+        self._goes_elsewhere = True
+        self._kind = None  # its failures are counted from the first
+        return self._affordable(wait, self._outage_left(now), now)
+
+    def first_wait(self, now: float) -> float:
+        """Seconds to wait for a target before the first attempt: none where they are too many."""
+        wait = self._route.begin(now)
+        ends = self._policy.max_outage if self.ends is None else self.ends - now
+        return wait if wait < min(ends, self._policy.max_outage) else 0.0
 
     def asked_wrongly(self, now: float) -> float | Reason:
         """The attempt failed for how it was asked, and the next one asks otherwise, at once."""
@@ -183,15 +216,9 @@ class Bounds:
             return left
         return left / 2
 
-    def _refusal(self, failure: Failure) -> Reason | None:
-        policy = self._policy
-        if failure.should_retry is False or not policy.rules[failure.kind].retry:
-            return Reason.NOT_RETRYABLE
-        if (failure.retry_after or 0) > policy.max_retry_after:
-            return Reason.MAX_RETRY_AFTER
-        if policy.max_fruitless is not None and self._fruitless >= policy.max_fruitless:
-            return Reason.MAX_FRUITLESS
-        return None
+    def _is_fruitless(self) -> bool:
+        most = self._policy.max_fruitless
+        return most is not None and self._fruitless >= most
 
     def _outage_left(self, now: float) -> float:
         """Seconds left of the outage, which begins now if there is none."""
@@ -207,7 +234,6 @@ class Bounds:
         return min(left / attempts, LONGEST_SPREAD)
 
     def _affordable(self, wait: float, left: float, now: float) -> float | Reason:
-        wait *= self._policy.time_scale
         if self.attempts >= self._policy.max_attempts:
             return Reason.MAX_ATTEMPTS
         # Nothing would be left for an attempt that begins at the very end.

@@ -13,10 +13,12 @@ from unbroken._core.events import (
     AttemptStarted,
     Cancelled,
     Completed,
+    Extended,
     GaveUp,
     RecoveryEvent,
     Waiting,
 )
+from unbroken._core.route import Route
 from unbroken._core.states import Input, Phase, after
 from unbroken._core.usage import AttemptUsage
 
@@ -73,13 +75,16 @@ class Call:
         policy: The policy of the call.
         model: The model that the request names, if it names one.
         now: Monotonic seconds at which the call starts.
+        route: Chooses the targets; by default there is one.
     """
 
-    def __init__(self, policy: Policy, model: str | None, now: float) -> None:
+    def __init__(
+        self, policy: Policy, model: str | None, now: float, route: Route | None = None
+    ) -> None:
         self.policy = policy
         self.model = model
-        self.bounds = Bounds(policy, now)
-        self.phase = Phase.ASKING
+        self.route = route or Route(policy)
+        self.bounds = Bounds(policy, now, self.route)
         self.attempts: list[Attempt] = []
         self.events: list[RecoveryEvent] = []
         """What happened since `take_events()` was called last."""
@@ -89,8 +94,9 @@ class Call:
         """The last failure since then."""
         self.reason: Reason | None = None
         """Why the call was given up."""
-        self.wait = 0.0
+        self.wait = self.bounds.first_wait(now)
         """Seconds to wait before the next attempt."""
+        self.phase = Phase.WAITING if self.wait else Phase.ASKING
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
@@ -119,12 +125,32 @@ class Call:
         """The current attempt, or the last one."""
         return self.attempts[-1]
 
+    @property
+    def extra_tokens(self) -> int:
+        """Tokens that recovery cost: those of all attempts but the first that was billed."""
+        billed = [one for one in self.attempts if one.usage is not None]
+        return sum(
+            one.usage.total()
+            for one in billed[1:]
+            if one.usage is not None and one.kind is not AttemptKind.EXTENSION
+        )
+
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
         if number == 1:
             kind = AttemptKind.INITIAL
-        self.attempts.append(Attempt(number, kind, begun=now - self.begun, waited=self.wait))
+        target, begun = self.route.target, now - self.begun
+        self.attempts.append(
+            Attempt(
+                number,
+                kind,
+                begun=begun,
+                waited=self.wait,
+                target=target.name or None,
+                model=target.model or self.model,
+            )
+        )
         self._attempt_begun = now
         self.emit(AttemptStarted)
 
@@ -218,6 +244,15 @@ class Call:
             self.policy.budget.succeeded(now)
         self._complete(happened, now)
 
+    def extended(self, now: float) -> None:
+        """The attempt is complete, and more of its answer is asked for."""
+        self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
+        if self.policy.budget is not None:
+            self.policy.budget.succeeded(now)
+        self.wait = 0.0
+        self.phase = after(self.phase, Input.EXTENDED)
+        self.emit(Extended)
+
     def waited(self) -> None:
         """The wait is over."""
         self.phase = after(self.phase, Input.WAITED)
@@ -237,7 +272,9 @@ class Call:
 
     def _end_attempt(self, failed: FailedAttempt, now: float) -> None:
         self.outage_cause = self.outage_cause or failed
-        self.last_failure = failed
+        # A fallback that refuses the request says nothing of the outage.
+        if self.route.is_own or self.bounds.retries(failed.failure) or self.last_failure is None:
+            self.last_failure = failed
         began = self.phase is Phase.READING and self.attempt.first_event is not None
         outcome = Outcome.INTERRUPTED if began else Outcome.FAILED
         seconds = now - self._attempt_begun

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.models import THINKING
 from unbroken._core.seam.quote import strip_trailing
 from unbroken._core.stream.blocks import Block, Handling
 
@@ -22,10 +23,12 @@ class Delivered:
     Attributes:
         blocks: The content blocks, in order.
         open: The last of them, if it is not closed.
+        thinks_alike: Whether the model that it is sent to can read its thinking.
     """
 
     blocks: Sequence[Block]
     open: Block | None
+    thinks_alike: bool = True
 
     def breaks_live(self) -> bool:
         """Whether a block that is delivered as it comes is unfinished."""
@@ -67,7 +70,11 @@ class Delivered:
     def _partial(self, text_length: int) -> list[dict[str, Any]]:
         """The content of an assistant turn with this many characters of the last texts."""
         texts = self.last_texts()
-        before = self.blocks[: len(self.blocks) - len(texts)]
+        before = [
+            block
+            for block in self.blocks[: len(self.blocks) - len(texts)]
+            if self.thinks_alike or block.handling is not Handling.THINKING
+        ]
         content = [_sendable(block.content()) for block in before]
         for block in texts:
             text = block.text()[:text_length]
@@ -82,7 +89,7 @@ class Delivered:
 def _turn(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What of it the API takes as an assistant turn: no blank text, and no thinking at its end."""
     content = [block for block in content if not _is_blank(block)]
-    while content and content[-1]["type"] in ("thinking", "redacted_thinking"):
+    while content and content[-1]["type"] in THINKING:
         content.pop()
     return content
 

@@ -69,10 +69,13 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "idle_timeout": _number_or_none,
     "progress_timeout": _number_or_none,
     "max_retry_after": _number,
+    "patience": _number,
     "budget": _budget,
     "continuation": str,
     "thinking": str,
     "json": str,
+    "plain_calls": str,
+    "max_extra_tokens": _count_or_none,
     "time_scale": _number,
 }
 

@@ -19,6 +19,7 @@ __all__ = [
     "AttemptStarted",
     "Cancelled",
     "Completed",
+    "Extended",
     "GaveUp",
     "RecoveryEvent",
     "Resumed",
@@ -53,6 +54,11 @@ class AttemptFailed(RecoveryEvent):
     """
 
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Extended(RecoveryEvent):
+    """The model ended the answer with `max_tokens` or `pause_turn`, and more is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ class Ledger:
         """Whether the attempt is the one whose `message_start` was delivered."""
         return self._usage is self._first
 
+    @property
+    def input_of_first(self) -> int:
+        """Input tokens of the caller's request, as far as an attempt told them."""
+        return 0 if self._first is None else self._first.input_total() or 0
+
     def billed(self) -> Usage | None:
         """What the attempt was billed so far; None if it never began."""
         return self._usage.billed()

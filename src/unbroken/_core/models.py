@@ -7,15 +7,24 @@ Claude Mythos Preview refuse a request whose last turn is the assistant's.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Prefill", "refuses_prefill"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["THINKING", "Prefill", "base_model", "for_model", "refuses_prefill"]
 
 _FIRST_WITHOUT = (4, 6)
+
+THINKING = ("thinking", "redacted_thinking")
 
 # claude-opus-4-5-20251101, us.anthropic.claude-sonnet-4-5-20250929-v1:0, claude-haiku-4-5@20251001
 _FAMILY_FIRST = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")
 # claude-3-5-sonnet-latest, claude-3-opus-20240229, claude-2.1, claude-instant-1.2
 _VERSION_FIRST = re.compile(r"claude-(?:instant-)?v?([1-3])(?![\d])")
+
+# The date has eight digits; the versions of Bedrock are like -v1:0.
+_NAME = re.compile(r"claude(?:-(?!\d{8}|latest|v\d+(?::|$))[a-z0-9.]+)+")
 
 
 def takes_prefill(model: str) -> bool:
@@ -25,6 +34,27 @@ def takes_prefill(model: str) -> bool:
     if found:
         return (int(found[1]), int(found[2] or 0)) < _FIRST_WITHOUT
     return _VERSION_FIRST.search(model) is not None
+
+
+def base_model(model: str) -> str:
+    """A model's id without what platforms add to it: a prefix, a date, a version, `-latest`."""
+    found = _NAME.search(model.lower())
+    return found[0] if found else model.lower()
+
+
+def for_model(body: Mapping[str, Any], model: str | None) -> dict[str, Any]:
+    """A request for another model: thinking of one model is not sent to another."""
+    if base_model(model or "") == base_model(body.get("model") or ""):
+        return {**body, "model": model}
+    return {**body, "model": model, "messages": list(map(_without_thinking, body["messages"]))}
+
+
+def _without_thinking(turn: dict[str, Any]) -> dict[str, Any]:
+    content = turn.get("content")
+    if turn.get("role") != "assistant" or not isinstance(content, list):
+        return turn
+    kept = [block for block in content if block.get("type") not in THINKING]
+    return {**turn, "content": kept} if kept else turn
 
 
 def refuses_prefill(status: int | None, message: str) -> bool:

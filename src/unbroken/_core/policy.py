@@ -25,6 +25,7 @@ __all__ = ["Continuation", "Policy", "current_policy", "override"]
 MODES = ("auto", "prefill", "user_turn", "restart", "off")
 UNPROVEN = ("ask_again", "join", "give_up")
 DELIVERY = ("whole", "live")
+PLAIN_CALLS = ("plain", "streamed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class Continuation:
             `ask_again` asks again with other words quoted, at most twice, and joins the last
             reply as it is if nothing proves it either; `join` joins the first; `give_up` raises
             `StreamInterrupted`.
+        extend: How many times more is asked for of an answer that the model ended with
+            `max_tokens`, in a text, or with `pause_turn`: the caller gets one message. Each request
+            has the `max_tokens` of the caller's.
 
     Raises:
         ValueError: If a value is not one of these; it names the field.
@@ -52,11 +56,13 @@ class Continuation:
     mode: Literal["auto", "prefill", "user_turn", "restart", "off"] = "auto"
     prompt: str | Callable[[str], str] | None = None
     unproven: Literal["ask_again", "join", "give_up"] = "ask_again"
+    extend: int = 0
 
     def __post_init__(self) -> None:
         checks = Checks("Continuation")
         checks.one_of("mode", self.mode, MODES)
         checks.one_of("unproven", self.unproven, UNPROVEN)
+        checks.natural("extend", self.extend)
         said = isinstance(self.prompt, str) and bool(self.prompt.strip())
         checks.that(
             self.prompt is None or callable(self.prompt) or said,
@@ -89,6 +95,8 @@ class Policy:
         progress_timeout: Seconds with nothing but pings after which a stream counts as stalled;
             None for never. A longer read timeout that the caller set takes its place.
         max_retry_after: Seconds; a longer `retry-after` fails at once rather than hanging.
+        patience: Seconds; where a failed target has to be waited for longer than this, the call
+            goes on with one of its fallbacks, if it has any.
         rules: What each kind of failure gets. A mapping of some kinds is completed by the
             defaults.
         budget: The fruitless retries that all calls of all clients under this policy share; None
@@ -99,6 +107,11 @@ class Policy:
         json: `live` delivers a JSON document (`output_config.format`) as it comes; a drop in it is
             mended only if the document, asked for again, begins with what was delivered. `whole`
             delivers it when it is complete, so that a drop in it can always be mended.
+        plain_calls: `streamed` makes calls that are not streamed as streams, so that a drop in them
+            can be resumed, and puts the message together; `plain` makes them as they are. At the
+            transports they are always made as they are.
+        max_extra_tokens: Tokens, of input and output, that attempts beyond the first one may cost a
+            call; None for no limit. An attempt that is expected to cost more is not made.
         time_scale: Multiplies every wait between attempts; 0 waits not at all (tests, drills).
 
     Raises:
@@ -112,6 +125,7 @@ class Policy:
     idle_timeout: float | None = 180.0
     progress_timeout: float | None = 300.0
     max_retry_after: float = 120.0
+    patience: float = 10.0
     rules: Mapping[FailureKind, Rule] = field(default_factory=lambda: DEFAULT_RULES, hash=False)
     budget: RetryBudget | None = field(default_factory=RetryBudget, compare=False)
     continuation: Continuation | Literal["auto", "prefill", "user_turn", "restart", "off"] = (
@@ -119,19 +133,24 @@ class Policy:
     )
     thinking: Literal["whole", "live"] = "whole"
     json: Literal["live", "whole"] = "live"
+    plain_calls: Literal["plain", "streamed"] = "plain"
+    max_extra_tokens: int | None = None
     time_scale: float = 1.0
 
     def __post_init__(self) -> None:
         checks = Checks("Policy")
         checks.count("max_attempts", self.max_attempts)
         checks.limit("max_fruitless", self.max_fruitless)
-        for name in ("max_outage", "max_retry_after"):
+        for name in ("max_outage", "max_retry_after", "patience"):
             checks.number(name, getattr(self, name))
         for name in ("deadline", "idle_timeout", "progress_timeout"):
             checks.period(name, getattr(self, name))
         checks.number("time_scale", self.time_scale)
         checks.one_of("thinking", self.thinking, DELIVERY)
         checks.one_of("json", self.json, DELIVERY)
+        checks.one_of("plain_calls", self.plain_calls, PLAIN_CALLS)
+        if self.max_extra_tokens is not None:
+            checks.natural("max_extra_tokens", self.max_extra_tokens)
         checks.that(
             self.budget is None or isinstance(self.budget, RetryBudget),
             "budget",

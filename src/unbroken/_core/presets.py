@@ -23,6 +23,7 @@ def interactive(patience: float) -> dict[str, Any]:
         "idle_timeout": half,
         "progress_timeout": half,
         "max_retry_after": half,
+        "patience": patience / 10,
         "rules": rules_growing_to(min(patience / 10, _LONGEST_INTERACTIVE_WAIT)),
     }
 
@@ -34,6 +35,7 @@ def batch(patience: float) -> dict[str, Any]:
         "max_attempts": max(25, math.ceil(patience / 10)),
         "max_outage": patience,
         "max_retry_after": patience,
+        "patience": min(patience / 10, _LONGEST_BATCH_WAIT),
         "rules": rules_growing_to(min(patience / 10, _LONGEST_BATCH_WAIT)),
         "budget": None,
     }

@@ -11,12 +11,14 @@ from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.delivered import Delivered
 from unbroken._core.events import RecoveryEvent, Resumed
+from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
 from unbroken._core.ledger import Ledger
-from unbroken._core.models import refuses_prefill
+from unbroken._core.models import base_model, for_model, refuses_prefill
 from unbroken._core.replies import NO_REPLIES, Next, after_problem
 from unbroken._core.resume import EndTurn, Plan, PlanMode, Situation, resume, wants_json
+from unbroken._core.route import NOWHERE_ELSE, Route
 from unbroken._core.seam import SeamError
 from unbroken._core.states import Phase
 from unbroken._core.stream.blocks import Handling
@@ -24,14 +26,17 @@ from unbroken._core.stream.held import InvalidToolInputError
 from unbroken._core.stream.message import Message
 from unbroken._core.stream.reading import Reading
 from unbroken._core.turns import Request
+from unbroken._core.usage import CHARS_PER_TOKEN
 from unbroken._core.watch import Overdue, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.framing.frames import Event, Framing
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
     from unbroken._core.seam import Seam
     from unbroken._core.stream.fast_lane import DeltaRun
 
@@ -51,6 +56,8 @@ class Recovery:
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
+        candidates: The targets that can answer, the caller's own first.
+        cooldowns: The targets that cool down; None if failures of other calls do not count.
     """
 
     def __init__(
@@ -62,20 +69,26 @@ class Recovery:
         prefill: Prefill,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
     ) -> None:
-        self.call = Call(policy, _model(body), now)
+        self.call = Call(policy, _model(body), now, Route(policy, candidates, cooldowns))
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
         self.message: Message | None = None
         """The caller's message, once a stream was opened."""
         self._body = body
-        self._plan = Plan(body)  # of the attempt under way, or of the next one
+        self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._prefill = prefill
+        self._thinking_of: str | None = None  # the model whose thinking was delivered
         self._live = live
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
+        self._extensions = 0  # requests for more of an answer that the model ended
+        self._paused_at: int | None = None  # the growth of the message when the API paused it
+        self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
         self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
@@ -92,8 +105,7 @@ class Recovery:
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
-        again = self._plan.mode is PlanMode.AGAIN
-        self.call.begin(AttemptKind.RETRY if again else AttemptKind.CONTINUATION, now)
+        self.call.begin(_kind_of(self._plan), now)
 
     def opened(
         self,
@@ -116,6 +128,8 @@ class Recovery:
         frames = framing()
         if self.message is None:
             self.message = Message(frames)
+        if not self.message.has_thinking():
+            self._thinking_of = self._target_model
         plan = self._plan
         again = plan.mode is PlanMode.AGAIN
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
@@ -163,9 +177,9 @@ class Recovery:
         """No answer started: there is no connection, or the response is an HTTP error."""
         self.call.note(status=failed.failure.status, request_id=failed.request_id)
         reformulate = self._refuses_prefill(failed)
-        if reformulate and self.call.model is not None:
-            self._prefill.refused_by(self.call.model)
-        plan = self._next_plan() if self._has_delivered() else Plan(self._body)
+        if reformulate and self._target_model is not None:
+            self._prefill.refused_by(self._target_model)
+        plan = self._plan_again()
         self._retry_or_give_up(failed, plan, now, reformulate=reformulate)
         self._decide(now)
 
@@ -213,7 +227,9 @@ class Recovery:
         Not while a request is sent. Return what the caller gets for that.
         """
         out = b""
-        if self.call.phase is not Phase.READING:
+        if not self.call.attempts:
+            self.call.waited()  # the first request is no retry
+        elif self.call.phase is not Phase.READING:
             self.call.drained(now)
         elif self._reading is not None and self._reading.ended:
             out = self._finish(self._reading, now)
@@ -264,7 +280,8 @@ class Recovery:
             case Phase.ASKING:
                 bounds = call.bounds
                 left, silence = bounds.time_left(now), bounds.longest_silence(now)
-                self.action = Send(self._plan, bounds.attempts + 1, left, silence)
+                number, target = bounds.attempts + 1, call.route.current
+                self.action = Send(self._plan, number, left, silence, target)
             case Phase.CHARGING:
                 self.action = ASK_BUDGET
             case Phase.WAITING:
@@ -285,10 +302,34 @@ class Recovery:
         reformulate: bool = False,
     ) -> None:
         """Plan the next request, if there is one to make and the bounds allow it."""
+        if isinstance(plan, Plan) and self._costs_too_much(plan):
+            plan = Reason.MAX_EXTRA_TOKENS
         refusal = plan if isinstance(plan, Reason) else None
+        before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
+        if self.call.route.current != before:
+            plan = self._plan_again()
         if isinstance(plan, Plan):
             self._plan = plan
+
+    def _costs_too_much(self, plan: Plan) -> bool:
+        """Whether the input of a request is likely to cost more than the policy allows."""
+        most, asked = self.call.policy.max_extra_tokens, self._ledger.input_of_first
+        if most is None or not asked:
+            return False
+        sent = plan.prompt_tokens + plan.sent // CHARS_PER_TOKEN
+        return self.call.extra_tokens + asked + sent > most
+
+    @property
+    def _target_model(self) -> str | None:
+        """The model that the target is asked for."""
+        return self.call.route.target.model or self.call.model
+
+    def _request_body(self) -> Any:
+        """The caller's request, as the target takes it."""
+        if self.call.route.is_own:
+            return self._body
+        return for_model(self._body, self._target_model)
 
     def _has_delivered(self) -> bool:
         return self.message is not None and bool(self.message.blocks)
@@ -300,22 +341,33 @@ class Recovery:
             and refuses_prefill(failed.failure.status, failed.message)
         )
 
+    def _plan_again(self) -> Plan | Reason | EndTurn:
+        """Plan the next request after one that brought nothing, or for another target."""
+        return self._next_plan() if self._has_delivered() else Plan(self._request_body())
+
     def _next_plan(self) -> Plan | Reason | EndTurn:
         assert self.message is not None
         blocks = self.message.blocks
+        if self.message.growth == self._paused_at:
+            return resume_pause(self._request_body(), Delivered(blocks, self.message.open))
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
         return resume(
             Situation(
-                self._body,
-                Delivered(blocks, self.message.open),
+                self._request_body(),
+                Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
                 self.call.policy.resuming,
-                takes_prefill=self._prefill.taken_by(self.call.model or ""),
+                takes_prefill=self._prefill.taken_by(self._target_model or ""),
                 trim_word=self._may_trim_word,
                 replies=self._replies,
+                paid=self._paid_chars,
             )
         )
+
+    def _thinks_alike(self) -> bool:
+        """Whether the target can read the thinking that was delivered."""
+        return base_model(self._thinking_of or "") == base_model(self._target_model or "")
 
     # Reading
 
@@ -358,7 +410,28 @@ class Recovery:
         out = reading.take(event)
         if event.name == "message_start":
             self._bill_cut_attempt()
-        return out + self._finish(reading, now) if reading.stopped else out
+        return out + self._answer_ended(reading, now) if reading.stopped else out
+
+    def _answer_ended(self, reading: Reading, now: float) -> bytes:
+        """The model ended its answer: ask for more of it, or deliver its end."""
+        assert self.message is not None
+        delivered = Delivered(self.message.blocks, self.message.open)
+        if (
+            self._extensions >= self.call.policy.resuming.extend
+            or self.call.bounds.attempts >= self.call.policy.max_attempts
+            or not can_extend(reading.stop_reason, reading.last_block, delivered, self._body)
+        ):
+            return self._finish(reading, now)
+        self._paid_chars = sum(len(block.text()) for block in delivered.last_texts())
+        self._paused_at = self.message.growth if reading.stop_reason == "pause_turn" else None
+        plan = self._next_plan()
+        if not isinstance(plan, Plan) or plan.mode is PlanMode.AGAIN:
+            return self._finish(reading, now)
+        self._extensions += 1
+        self._record_attempt(now)
+        self.call.extended(now)
+        self._plan = dataclasses.replace(plan, extends=True)
+        return b""
 
     def _finish(self, reading: Reading, now: float) -> bytes:
         """The model ended the message: deliver its end."""
@@ -373,7 +446,7 @@ class Recovery:
         reading = self._reading
         assert reading is not None
         if reading.ended:
-            return self._finish(reading, now)
+            return self._answer_ended(reading, now)
         self._record_attempt(now)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
@@ -470,6 +543,12 @@ class Recovery:
 
 
 _OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
+
+
+def _kind_of(plan: Plan) -> AttemptKind:
+    if plan.extends:
+        return AttemptKind.EXTENSION
+    return AttemptKind.RETRY if plan.mode is PlanMode.AGAIN else AttemptKind.CONTINUATION
 
 
 def _model(body: Any) -> str | None:

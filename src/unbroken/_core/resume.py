@@ -55,6 +55,7 @@ class PlanMode(Enum):
         "the rest of the answer: the partial answer is the last turn, and the model extends it"
     )
     USER_TURN = "the rest of the answer: a user turn after the partial answer asks for it"
+    PAUSED = "the rest of a turn that the API paused: the partial answer is the last turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Plan:
         trimmed_word: Whether the partial answer was cut where its last word begins.
         sent: How many characters of the last texts it sends back.
         prompt: Our own words to the model.
+        extends: Whether it asks for more of an answer that the model ended.
     """
 
     body: Mapping[str, Any]
@@ -76,6 +78,7 @@ class Plan:
     trimmed_word: bool = False
     sent: int = 0
     prompt: str = ""
+    extends: bool = False
 
     @property
     def prompt_tokens(self) -> int:
@@ -101,6 +104,7 @@ class Situation:
         takes_prefill: Whether the model is thought to go on from a last assistant turn.
         trim_word: Whether a prefill may be cut where its last word begins.
         replies: The replies since then that could not be joined.
+        paid: Characters of the last texts that `max_tokens` of earlier requests paid for.
     """
 
     body: Mapping[str, Any]
@@ -109,6 +113,7 @@ class Situation:
     takes_prefill: bool
     trim_word: bool = True
     replies: Replies = NO_REPLIES
+    paid: int = 0
 
     @cached_property
     def text(self) -> str:
@@ -175,7 +180,7 @@ def _again(now: Situation) -> Plan:
 def _by_prefill(now: Situation) -> Plan:
     cut = cut_for_prefill(now.text, trim_word=now.trim_word)
     return Plan(
-        _appended(now.body, now.delivered.turns(len(cut.sent), ""), cut.sent),
+        _appended(now, now.delivered.turns(len(cut.sent), ""), cut.sent),
         PlanMode.PREFILL,
         seam=ExactSeam(strip_lone_surrogates(cut.rest)),
         trimmed_word=bool(strip_trailing(cut.rest)),
@@ -198,7 +203,7 @@ def _by_user_turn(now: Situation) -> Plan:
         before=now.replies.before,
     )
     return Plan(
-        _appended(now.body, now.delivered.turns(len(quote.sent), prompt.text), quote.sent),
+        _appended(now, now.delivered.turns(len(quote.sent), prompt.text), quote.sent),
         PlanMode.USER_TURN,
         seam=FreeSeam(expected),
         sent=len(quote.sent),
@@ -233,9 +238,8 @@ _TABLE: tuple[
 """What follows from what was delivered: the first row that applies."""
 
 
-def _appended(
-    body: Mapping[str, Any], turns: Sequence[dict[str, Any]], sent: str
-) -> dict[str, Any]:
+def _appended(now: Situation, turns: Sequence[dict[str, Any]], sent: str) -> dict[str, Any]:
+    body, sent = now.body, sent[now.paid :]
     appended = {**body, "messages": [*body["messages"], *turns]}
     limit = body.get("max_tokens")
     if isinstance(limit, int):

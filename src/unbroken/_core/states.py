@@ -2,10 +2,11 @@
 
 A call is a row of attempts. It starts by ASKING: a request is to be sent. A response that is the
 whole answer makes it COMPLETE; the start of a stream leads to READING. There it stays until the
-message is complete (COMPLETE) or something fails. A failure, while asking or reading, leads to
-CHARGING, where the retry budget is asked for one more attempt, then to WAITING and from there to
-ASKING again, with the same request or a continuation. Where a bound is reached or there is nothing
-to ask for, the call is LOST.
+message is complete (COMPLETE), more of it is to be asked for (ASKING), or something fails. A
+failure, while asking or reading, leads to CHARGING, where the retry budget is asked for one more
+attempt, then to WAITING and from there to ASKING again, with the same request or a continuation.
+Where a bound is reached or there is nothing to ask for, the call is LOST. A call whose targets all
+cool down starts by WAITING.
 
 Closing is no failure. In any phase it makes the call CLOSED: no further request is made.
 
@@ -38,6 +39,7 @@ class Input(Enum):
     STREAM_OPENED = "a response started that is a stream"
     ANSWERED = "a response came that is the whole answer"
     FINISHED = "the message is whole"
+    EXTENDED = "the model ended the answer, and more of it is asked for"
     FAILED = "the attempt failed, and another one may follow"
     GAVE_UP = "no other attempt follows"
     CHARGED = "the retry budget allows another attempt"
@@ -55,6 +57,7 @@ TRANSITIONS = {
     },
     Phase.READING: {
         Input.FINISHED: Phase.COMPLETE,
+        Input.EXTENDED: Phase.ASKING,
         Input.FAILED: Phase.CHARGING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,

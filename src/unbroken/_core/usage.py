@@ -40,6 +40,11 @@ class Usage:
     output_tokens: int | None = None
     estimated: bool = False
 
+    def total(self) -> int:
+        """All tokens that are known, of input and output."""
+        counts = (getattr(self, name) for name in (*_INPUTS, "output_tokens"))
+        return sum(count or 0 for count in counts)
+
 
 class AttemptUsage:
     """The counts of one attempt, as they come."""

@@ -40,6 +40,11 @@ class Checks:
         """Expect a whole number of at least 1."""
         self.that(_is_count(value), field, f"a whole number of at least 1, not {value!r}")
 
+    def natural(self, field: str, value: object) -> None:
+        """Expect a whole number of at least 0."""
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        self.that(whole, field, f"a whole number of at least 0, not {value!r}")
+
     def limit(self, field: str, value: object) -> None:
         """Expect a whole number of at least 1, or None for no such limit."""
         fits = value is None or _is_count(value)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.models import THINKING
 from unbroken._core.recovery import Recovery
+from unbroken._core.route import NOWHERE_ELSE
 from unbroken._doors import sdk_facts
 from unbroken._doors.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from unbroken._core.cooldown import Cooldowns
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
+    from unbroken._core.route import Candidate
 
 __all__ = ["Ask", "HttpCall", "ReadTimeout"]
 
@@ -78,7 +82,15 @@ class HttpCall:
     reporter: Reporter
 
     @classmethod
-    def begin(cls, ask: Ask, policy: Policy, prefill: Prefill, now: float) -> HttpCall:
+    def begin(
+        cls,
+        ask: Ask,
+        policy: Policy,
+        prefill: Prefill,
+        now: float,
+        candidates: Sequence[Candidate] = NOWHERE_ELSE,
+        cooldowns: Cooldowns | None = None,
+    ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
         if ask.is_signed:
             policy = policy.replace(continuation="off")
@@ -89,6 +101,8 @@ class HttpCall:
             prefill=prefill,
             live=_live_blocks(policy, ask) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            candidates=candidates,
+            cooldowns=cooldowns,
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
         return cls(ask, policy, machine, reporter)
@@ -104,7 +118,7 @@ def _progress_timeout(policy: Policy, ask: Ask) -> float | None:
 
 def _live_blocks(policy: Policy, ask: Ask) -> set[str]:
     """The types of blocks to deliver as they come; for tools, also `tool_use name`."""
-    live = {"thinking", "redacted_thinking"} if policy.thinking == "live" else set()
+    live = set(THINKING) if policy.thinking == "live" else set()
     if _EAGER_HEADER in ask.headers.get("anthropic-beta", ""):
         return live | {"tool_use"}
     tools = (tool for tool in ask.body.get("tools") or () if isinstance(tool, dict))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from anthropic.types import Message
     from anthropic.types.beta import BetaMessage
@@ -41,6 +41,9 @@ class RecoveryReport:
         failure: The failure that the caller gets, if the call was given up: what broke the answer,
             if some of it was delivered.
         last_failure: The failure that ended the recovery.
+        extra_tokens: Tokens, of input and output, that recovery cost: those of all attempts but the
+            first that was billed and those that `Continuation.extend` asked for, as far as known.
+        skipped_targets: The fallbacks that could not take the request, and why, in a few words.
     """
 
     attempts: tuple[Attempt, ...]
@@ -50,12 +53,14 @@ class RecoveryReport:
     explanation: str | None = None
     failure: Failure | None = None
     last_failure: Failure | None = None
+    extra_tokens: int = 0
+    skipped_targets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recovered(self) -> bool:
-        """Whether the answer is complete, and took more than one attempt."""
-        ended = bool(self.attempts) and self.attempts[-1].outcome is Outcome.COMPLETE
-        return ended and len(self.attempts) > 1
+        """Whether the answer is complete, and an attempt failed on the way."""
+        outcomes = [attempt.outcome for attempt in self.attempts]
+        return outcomes[-1:] == [Outcome.COMPLETE] and set(outcomes) != {Outcome.COMPLETE}
 
 
 class Reporter:
@@ -70,6 +75,10 @@ class Reporter:
         self._machine = machine
         self._message = message
 
+    def message(self) -> dict[str, Any] | None:
+        """The message as JSON, as far as it was delivered; None if nothing was."""
+        return self._machine.partial()
+
     def report(self) -> RecoveryReport:
         """Make the report, as of now."""
         call = self._machine.call
@@ -78,6 +87,8 @@ class Reporter:
             attempts=tuple(call.attempts),
             partial=None if partial is None else self._message(partial),
             turns=self._machine.turns(),
+            extra_tokens=call.extra_tokens,
+            skipped_targets=call.route.skipped(),
         )
         if call.reason is None:
             return made

@@ -8,13 +8,16 @@ from urllib.parse import urlsplit
 import anthropic
 
 from unbroken._core.bounds import Reason
+from unbroken._core.framing.eventstream import EventStream
+from unbroken._core.framing.frames import ServerSentEvents
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
-from unbroken._doors import sdk_facts
+from unbroken._doors import sdk_clients, sdk_facts
 from unbroken._doors.call import Ask, ReadTimeout
 from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
 from unbroken._doors.interrupted import StreamInterrupted
 from unbroken._doors.responses import raising_response, replayed_response
+from unbroken._doors.targets import NO_FALLBACKS, arguments_of
 from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.framing.frames import Framing
     from unbroken._doors.call import HttpCall
+    from unbroken._doors.targets import Fallbacks
     from unbroken._drive.clock import AsyncClock, Clock
 
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
@@ -51,6 +56,7 @@ class _SdkDoor(HttpDoor):
         request: The caller's request.
         call_next: Sends a request.
         clock: The time.
+        fallbacks: The fallbacks of the client.
     """
 
     _is_async: bool
@@ -61,8 +67,10 @@ class _SdkDoor(HttpDoor):
         request: anthropic.APIRequest,
         call_next: Callable[[anthropic.APIRequest], Any],
         clock: Clock | AsyncClock,
+        fallbacks: Fallbacks = NO_FALLBACKS,
     ) -> None:
         super().__init__(call, clock)
+        self._fallbacks = fallbacks
         self._request = request
         self._call_next = call_next
         self._client = sdk_facts.client_of(call_next)
@@ -87,6 +95,32 @@ class _SdkDoor(HttpDoor):
             return False  # the SDK does it
         return sdk_facts.renew_token(self._client, response)
 
+    # Fallbacks
+
+    def _ask_fallback(self, client: Any, request: Send) -> Any:
+        """The context manager of a fallback's response."""
+        timeout = self._timeout
+        if timeout is not None:
+            timeout = anthropic.Timeout(**self._timeouts(timeout.as_dict(), request))
+        arguments = arguments_of(self._ask, request.plan.body, timeout)
+        return sdk_facts.ask_message(client, beta=self._ask.beta, arguments=arguments)
+
+    def _as_own(self, response: Any) -> Any:
+        """The response of a fallback, as one of the caller's own client."""
+        return sdk_facts.api_response(
+            self._request, self._client, response.http_response, is_async=self._is_async
+        )
+
+    @property
+    def _framing(self) -> type[Framing] | None:
+        """How the caller's own client reads streams, where a fallback may write them otherwise."""
+        if not self._fallbacks:
+            return None
+        own = sdk_clients.reads_event_streams(self._client)
+        return EventStream if own else ServerSentEvents
+
+    # Responses
+
     def _http_response(self, request: Send, response: Any) -> Any:
         """The HTTP response behind one of the SDK, which is kept for the caller."""
         # The response of a continuation is read, but not returned.
@@ -106,7 +140,9 @@ class _SdkDoor(HttpDoor):
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
         if isinstance(error, anthropic.APIStatusError):
-            return http_facts.failed_response(error.response, b"", self._clock.wall())
+            response = error.response
+            body = response.content if response.is_stream_consumed else b""
+            return http_facts.failed_response(response, body, self._clock.wall())
         return super().failed_attempt(error)
 
     def _cause(self, error: Exception) -> BaseException:
@@ -200,10 +236,14 @@ class SdkDoor(_SdkDoor):
 
     def send(self, request: Send) -> HttpUpstream:
         """Send a request, and return the response that started."""
-        response = self._call_next(self._next_request(request))
-        if self._renews_token(response):
-            response.http_response.close()
+        client = self._fallbacks.client(request.target)
+        if client is None:
             response = self._call_next(self._next_request(request))
+            if self._renews_token(response):
+                getattr(response, "http_response", response).close()
+                response = self._call_next(self._next_request(request))
+        else:  # the driver closes it
+            response = self._as_own(self._ask_fallback(client, request).__enter__())
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             if self._replays and http.is_success:
@@ -212,7 +252,7 @@ class SdkDoor(_SdkDoor):
                 content = http.read()
             answer = self._answer(http, content)
         self._started(request, http)
-        return HttpUpstream(http, answer, is_stream=self._ask.resumes)
+        return HttpUpstream(http, answer, is_stream=self._ask.resumes, read_as=self._framing)
 
 
 class AsyncSdkDoor(_SdkDoor):
@@ -222,10 +262,14 @@ class AsyncSdkDoor(_SdkDoor):
 
     async def send(self, request: Send) -> AsyncHttpUpstream:
         """Send a request, and return the response that started."""
-        response = await self._call_next(self._next_request(request))
-        if self._renews_token(response):
-            await response.http_response.aclose()
+        client = self._fallbacks.client(request.target)
+        if client is None:
             response = await self._call_next(self._next_request(request))
+            if self._renews_token(response):
+                await getattr(response, "http_response", response).aclose()
+                response = await self._call_next(self._next_request(request))
+        else:  # the driver closes it
+            response = self._as_own(await self._ask_fallback(client, request).__aenter__())
         http, answer = self._http_response(request, response), None
         if http is not None and self._is_read_whole(http):
             if self._replays and http.is_success:
@@ -235,4 +279,4 @@ class AsyncSdkDoor(_SdkDoor):
                 content = await http.aread()
             answer = self._answer(http, content)
         self._started(request, http)
-        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes)
+        return AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes, read_as=self._framing)

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     Change = Callable[[Any, dict[str, Any]], None]
 
-__all__ = ["ASYNC_BASE", "SYNC_BASE", "hook_constructors", "is_async"]
+__all__ = [
+    "ASYNC_BASE",
+    "SYNC_BASE",
+    "hook_constructors",
+    "host_of",
+    "is_async",
+    "is_client",
+    "platform_of",
+    "reads_event_streams",
+]
 
 SYNC_BASE: Any = next(c for c in anthropic.Anthropic.__mro__ if c.__name__ == "SyncAPIClient")
 ASYNC_BASE: Any = next(
@@ -29,6 +38,27 @@ ASYNC_BASE: Any = next(
 def is_async(client: object) -> bool:
     """Whether it is a client for tasks."""
     return isinstance(client, ASYNC_BASE)
+
+
+def is_client(thing: object) -> bool:
+    """Whether it is a client of the SDK."""
+    return isinstance(thing, (SYNC_BASE, ASYNC_BASE))
+
+
+def host_of(client: Any) -> str:
+    """The host that a client sends to, with its port."""
+    return "" if client is None else str(client.base_url.netloc, "ascii")
+
+
+def platform_of(client: object) -> str:
+    """The name of the client's class in the SDK, the same for threads and tasks."""
+    names = (cls.__name__ for cls in type(client).__mro__ if cls.__module__.startswith("anthropic"))
+    return next(names, "").removeprefix("Async")
+
+
+def reads_event_streams(client: object) -> bool:
+    """Whether a client reads AWS event streams, rather than server-sent events."""
+    return platform_of(client) == "AnthropicBedrock"
 
 
 def hook_constructors(change: Change) -> Callable[[], None]:

@@ -14,8 +14,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import anthropic
-from anthropic.types import Message
-from anthropic.types.beta import BetaMessage
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
+
+from unbroken._doors import sdk_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,6 +88,18 @@ def streams_body(request: anthropic.APIRequest) -> bool:
     return headers_of(request).get("x-stainless-raw-response") == "stream"
 
 
+def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
+    """The request of a plain call, made as a stream."""
+    made = copy.copy(request)
+    made.options = copy.copy(request.options)
+    made.options.json_data, made.options.extra_json = body, None
+    made.stream = True
+    event: Any = BetaRawMessageStreamEvent if is_beta(request) else RawMessageStreamEvent
+    stream: Any = anthropic.AsyncStream if sdk_clients.is_async(client) else anthropic.Stream
+    made.stream_cls = stream[event]
+    return made
+
+
 def headers_of(request: anthropic.APIRequest) -> dict[str, str]:
     """The headers that the caller set, names in lower case."""
     return {name.lower(): str(value) for name, value in dict(request.headers).items()}
@@ -144,6 +158,12 @@ def _copy_of_subclass(client: Any, base: Any, options: dict[str, Any]) -> Any:
     for name, value in kept.items():
         vars(copied).setdefault(name, value)
     return copied
+
+
+def ask_message(client: Any, *, beta: bool, arguments: dict[str, Any]) -> Any:
+    """A context manager of a client's response to a message request, whose body is not read."""
+    messages = client.beta.messages if beta else client.messages
+    return messages.with_streaming_response.create(**arguments)
 
 
 def status_error(client: Any, response: Any) -> anthropic.APIStatusError | None:

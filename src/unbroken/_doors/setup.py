@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from unbroken._core.cooldown import Cooldowns
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._doors.call import HttpCall
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
+from unbroken._doors.targets import NO_FALLBACKS
 from unbroken._drive.aio import AsyncDriver
 from unbroken._drive.budget import LocalBudget
 from unbroken._drive.clock import SystemAsyncClock, SystemClock
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from unbroken._core.events import RecoveryEvent
     from unbroken._doors.call import Ask
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
+    from unbroken._doors.targets import Fallbacks
     from unbroken._doors.transport import AsyncTransportDoor, TransportDoor
     from unbroken._drive.clock import AsyncClock, Clock
 
@@ -38,6 +41,7 @@ class ClientState:
         meter_provider: Creates the metrics; the global provider if None.
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
+        fallbacks: Other targets that can answer.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or an environment
@@ -52,6 +56,7 @@ class ClientState:
         meter_provider: MeterProvider | None,
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
+        fallbacks: Fallbacks = NO_FALLBACKS,
     ) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise ValueError(f"policy must be a Policy, not {policy!r}")
@@ -63,10 +68,17 @@ class ClientState:
         self.async_clock: AsyncClock = (
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
+        self.fallbacks = fallbacks
+        """Other targets that can answer."""
+        self._cooldowns = Cooldowns() if fallbacks else None
         self._prefill = Prefill()
         self._telemetry = Telemetry(tracer_provider, meter_provider)
         self._on_event = on_event
         self._awaits_events = is_coroutine_function(on_event)
+
+    def current_policy(self) -> Policy:
+        """The policy of a call that begins now."""
+        return current_policy(self.policy)
 
     def check_for_threads(self) -> None:
         """Check that `on_event` can be called in a thread.
@@ -80,9 +92,22 @@ class ClientState:
                 f"not the coroutine function {self._on_event!r}"
             )
 
-    def begin(self, ask: Ask, now: float) -> HttpCall:
-        """Start a call. `now` is in monotonic seconds."""
-        return HttpCall.begin(ask, current_policy(self.policy), self._prefill, now)
+    def begin(self, ask: Ask, now: float, client: Any = None) -> HttpCall:
+        """Start a call.
+
+        Args:
+            ask: What the caller asks for.
+            now: Monotonic seconds.
+            client: The caller's client, if it is one of the SDK.
+        """
+        return HttpCall.begin(
+            ask,
+            self.current_policy(),
+            self._prefill,
+            now,
+            self.fallbacks.candidates(ask, client),
+            self._cooldowns,
+        )
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""

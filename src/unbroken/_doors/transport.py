@@ -144,11 +144,20 @@ class _TransportDoor(HttpDoor):
         headers["content-length"] = str(len(content))
         return self._library.Request(
             self._request.method,
-            self._request.url,
+            self._url(plan),
             headers=headers,
             content=content,
             extensions=extensions,
         )
+
+    def _url(self, plan: Plan) -> Any:
+        """The URL for a plan: Bedrock and Vertex AI have the model in its path."""
+        url, model = self._request.url, plan.body.get("model")
+        path = _PATH.search(url.path)
+        own = path and (path["bedrock"] or path["vertex"])
+        if not own or own == model:
+            return url
+        return url.copy_with(path=url.path.replace(f"/{own}", f"/{model}"))
 
     def _content(self, plan: Plan) -> bytes:
         if plan.body is self._ask.body:

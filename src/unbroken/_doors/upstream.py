@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.framing.frames import Framing, ServerSentEvents
+from unbroken._core.framing.translated import Translated
 from unbroken._doors import http as http_facts
 
 if TYPE_CHECKING:
@@ -16,23 +17,58 @@ __all__ = ["AsyncHttpUpstream", "HttpUpstream"]
 
 
 class _Upstream:
-    """A response of the HTTP library; None where something else answered."""
+    """A response of the HTTP library; None where something else answered.
 
-    def __init__(self, http: Any, answer: dict[str, Any] | None, *, is_stream: bool) -> None:
+    Args:
+        http: The response.
+        answer: The whole answer, if it is a message that was read.
+        is_stream: Whether it is to be read as a stream of events.
+        read_as: The framing that the caller reads, if that may be another one.
+    """
+
+    def __init__(
+        self,
+        http: Any,
+        answer: dict[str, Any] | None,
+        *,
+        is_stream: bool,
+        read_as: type[Framing] | None = None,
+    ) -> None:
         self.http = http
         self.status = 200 if http is None else http.status_code
         self.request_id = None if http is None else http_facts.request_id(http)
         self.is_stream = is_stream and http is not None
+        self._framing = None if http is None else _framing_of(http)
+        self._read_as = read_as
+        if self._is_translated():
+            http.headers["content-type"] = _CONTENT_TYPES[read_as]
         self.answer = answer
         self.shares_connection = http is not None and http.http_version == "HTTP/2"
+
+    def _is_translated(self) -> bool:
+        return self.is_stream and self._read_as not in (None, self._framing)
 
     def _is_compressed(self) -> bool:
         return "content-encoding" in self.http.headers
 
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
-        kind = self.http.headers.get("content-type", "")
-        return EventStream() if kind.startswith(CONTENT_TYPE) else ServerSentEvents()
+        assert self._framing is not None
+        framing = self._framing()
+        if self._read_as is None or not self._is_translated():
+            return framing
+        return Translated(framing, self._read_as())
+
+
+_CONTENT_TYPES: dict[Any, str] = {
+    EventStream: CONTENT_TYPE,
+    ServerSentEvents: "text/event-stream; charset=utf-8",
+}
+
+
+def _framing_of(http: Any) -> type[EventStream | ServerSentEvents]:
+    kind = http.headers.get("content-type", "")
+    return EventStream if kind.startswith(CONTENT_TYPE) else ServerSentEvents
 
 
 class HttpUpstream(_Upstream):

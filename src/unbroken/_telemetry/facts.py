@@ -83,7 +83,7 @@ def call_outcome(end: Completed | GaveUp | Cancelled) -> CallOutcome:
         return CallOutcome.FAILED
     if not isinstance(end, Completed):
         return CallOutcome.CANCELLED
-    unharmed = len(end.attempts) == 1 and end.attempt.outcome is Outcome.COMPLETE
+    unharmed = all(attempt.outcome is Outcome.COMPLETE for attempt in end.attempts)
     return CallOutcome.COMPLETE if unharmed else CallOutcome.SAVED
 
 

@@ -10,7 +10,14 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.bounds import explanation
-from unbroken._core.events import AttemptFailed, AttemptStarted, Cancelled, Completed, GaveUp
+from unbroken._core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Cancelled,
+    Completed,
+    Extended,
+    GaveUp,
+)
 from unbroken._telemetry import names
 from unbroken._telemetry.facts import (
     error_type,
@@ -62,7 +69,7 @@ class CallSpans:
         match event:
             case AttemptStarted():
                 self._begin_attempt(event)
-            case AttemptFailed():
+            case AttemptFailed() | Extended():
                 self._end_attempt(event.attempt)
             case Completed() | GaveUp() | Cancelled():
                 self._end_attempt(event.attempt)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "MAX_FRAME",
@@ -67,7 +67,7 @@ class Framing(Protocol):
     pending: bool
     """Whether a frame has begun, and not ended."""
 
-    def split(self, data: bytes) -> list[bytes]:
+    def split(self, data: bytes) -> Iterable[bytes]:
         """Take in bytes, and return the frames that they complete."""
 
     def plain_delta(self, frame: bytes) -> PlainDelta | None:

@@ -70,6 +70,10 @@ class Reading:
         """Whether the model told why it stopped."""
         self.stopped = False
         """Whether the `message_stop` came, too."""
+        self.stop_reason: str | None = None
+        """Why the model stopped."""
+        self.last_block: Block | None = None
+        """The block that the model is in, or wrote last."""
         self._message = message
         self._ledger = ledger
         self._live = frozenset(live)
@@ -132,6 +136,7 @@ class Reading:
         if self._message.start is None or self._incoming is not None:
             raise FrameError("a content block that starts out of order")
         block, index = Block(event.data["content_block"]), event.data["index"]
+        self.last_block = block
         if self._keeps:
             self._received.append(block)
         if self._mutes_thinking and block.handling is Handling.THINKING:
@@ -214,7 +219,7 @@ class Reading:
         out = self._stop_open_block()
         out += self._text.end(stop_reason)
         out += self._release(next_began=True, stop_reason=stop_reason)
-        self.ended = True
+        self.ended, self.stop_reason = True, stop_reason
         return out
 
     def _stop_open_block(self) -> bytes:
