@@ -23,10 +23,18 @@ SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
     "langchain": ["langchain", "langchain-anthropic"],
+    "langgraph": ["langchain-anthropic", "langgraph"],
     "instructor": ["instructor", "anthropic"],
     "litellm": ["litellm"],
-    "llama_index": ["llama-index-llms-anthropic", "anthropic<2"],
+    "strands": ["strands-agents[anthropic]"],
+    "agno": ["agno", "anthropic"],
+    "crewai": ["crewai[anthropic]", "anthropic"],
+    "llama_index": ["llama-index-llms-anthropic", "anthropic<1"],
+    "haystack": ["anthropic-haystack"],
+    "autogen": ["autogen-ext[anthropic]", "autogen-agentchat", "tiktoken", "anthropic<1"],
+    "google_adk": ["google-adk", "anthropic"],
     "mirascope": ["mirascope[anthropic]"],
+    "smolagents": ["smolagents", "litellm"],
 }
 """What each module of `tests/frameworks` needs."""
 
