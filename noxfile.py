@@ -24,10 +24,18 @@ SDKS = {"last-0.x": "<1", "last-1.x": "<2"}
 FRAMEWORKS = {
     "pydantic_ai": ["pydantic-ai-slim[anthropic]"],
     "langchain": ["langchain", "langchain-anthropic"],
+    "langgraph": ["langchain-anthropic", "langgraph"],
     "instructor": ["instructor", "anthropic"],
     "litellm": ["litellm"],
-    "llama_index": ["llama-index-llms-anthropic", "anthropic<2"],
+    "strands": ["strands-agents[anthropic]"],
+    "agno": ["agno", "anthropic"],
+    "crewai": ["crewai[anthropic]", "anthropic"],
+    "llama_index": ["llama-index-llms-anthropic", "anthropic<1"],
+    "haystack": ["anthropic-haystack"],
+    "autogen": ["autogen-ext[anthropic]", "autogen-agentchat", "tiktoken", "anthropic<1"],
+    "google_adk": ["google-adk", "anthropic"],
     "mirascope": ["mirascope[anthropic]"],
+    "smolagents": ["smolagents", "litellm"],
 }
 """What each module of `tests/frameworks` needs."""
 
@@ -64,6 +72,17 @@ LIBRARY_TESTS = [
     "tests/transport",
 ]
 """What depends on any library."""
+
+PYTHON_TESTS = [
+    "tests/core",
+    "tests/doors/test_resuming.py",
+    "tests/drivers",
+    "tests/telemetry/test_spans.py",
+    "tests/test_exports.py",
+    "tests/testing",
+    "tests/transport",
+]
+"""What depends on Python itself; all tests run by `nox -s pythons -- tests`."""
 
 
 def starts(python: str) -> bool:
@@ -138,7 +157,7 @@ def pythons(session: nox.Session) -> None:
     if not PYTHONS:
         session.skip("neither Python 3.12 nor 3.13 is installed")
     session.install("-e", ".", *TRACES, *PLATFORMS, *TESTS)
-    session.run("pytest", *AGAIN, *session.posargs)
+    session.run("pytest", *AGAIN, *(session.posargs or PYTHON_TESTS))
 
 
 @nox.session

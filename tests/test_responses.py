@@ -156,13 +156,25 @@ def test_a_spliced_response_is_read_like_any_other(name, reader, read, breaks):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("reader", [Sync, Async])
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_a_spliced_response_is_not_compressed_any_more(name):
+def test_the_raw_bytes_are_as_the_headers_say(name, reader, encoding):
     library: Any = importlib.import_module(name)
-    headers = {"content-encoding": "gzip", "content-length": "3", "request-id": "req_1"}
+    headers = {"content-encoding": encoding, "content-length": "3", "request-id": "req_1"}
     request = library.Request("POST", "http://test/")
     own = library.Response(200, headers=headers, request=request, extensions={"one": 1})
-    spliced = responses.spliced_response(own, Body, None, {"two": 2})
-    assert dict(spliced.headers) == {"request-id": "req_1"}
-    assert spliced.extensions == {"one": 1, "two": 2}
-    assert spliced.read() == b"".join(CHUNKS)
+
+    def spliced() -> Any:
+        return responses.spliced_response(own, reader.body, None, {"two": 2})
+
+    # The standard library writes no brotli.
+    kept = {"content-encoding": encoding} if encoding != "br" else {}
+    assert dict(spliced().headers) == {"request-id": "req_1", **kept}
+    assert spliced().extensions == {"one": 1, "two": 2}
+    assert reader(spliced()).read() == b"".join(CHUNKS)
+    assert reader(spliced()).all("iter_bytes", 7) == reader(spliced()).all("iter_bytes", 7)
+    raw = b"".join(reader(spliced()).all("iter_raw"))
+    assert (raw == b"".join(CHUNKS)) is (encoding == "br")
+    plain = library.Response(200, headers=spliced().headers, content=raw)
+    assert plain.content == b"".join(CHUNKS)

@@ -32,7 +32,9 @@ class _Installation:
             return
         recovery = self._recovery
         recovery.check_for(client)
-        options.update(middleware=(*(others or ()), recovery), max_retries=0)
+        options["middleware"] = (*(others or ()), recovery)
+        if options.get("max_retries", 0) is not None:  # the SDK says what is wrong with None
+            options["max_retries"] = 0
 
     def end(self) -> None:
         self._recovery = None

@@ -180,9 +180,13 @@ def _returned(
     response, door.response = door.response, None
     http = upstream.http
     if upstream.is_stream:
-        response.http_response = http = spliced_response(http, body, driver, {})
-        http.stream.set_response(http)
-    if http is not None:
+        spliced = spliced_response(http, body, driver, {})
+        spliced.stream.set_response(spliced)
+        attach(spliced, call.reporter)
+        if response is http:  # the caller asked for it, with `cast_to`
+            return spliced
+        response.http_response = spliced
+    elif http is not None:
         attach(http, call.reporter)
     return response
 
@@ -226,6 +230,8 @@ def wrap(
         ValueError: If `policy` is not a `Policy`, `on_event` is not callable, or a coroutine
             function with a sync client, or an environment variable has an invalid value.
     """
+    if isinstance(client, type):
+        raise TypeError(f"client must be a client, not a class: wrap({client.__name__}())")
     if not hasattr(client, "with_options") or not hasattr(client, "middleware"):
         raise TypeError(
             f"client must be a client of anthropic 0.108 or later, not {type(client).__name__}"

@@ -313,3 +313,25 @@ def test_clients_that_sign_their_headers_are_found(monkeypatch, name):
     if "api_key" in inspect.signature(cls).parameters:
         with cls(api_key="key", aws_region="us-east-1", **more) as client:
             assert sdk_facts.takes_trace_headers(client)
+
+
+def test_a_refused_token_can_be_discarded():
+    cache = inspect.signature(anthropic.Anthropic.__init__).parameters.get("_token_cache")
+    if cache is None:
+        pytest.skip("this SDK has no providers of credentials")
+    assert "_token_cache" in vars(anthropic.Anthropic(api_key="test"))
+
+
+def test_strict_validation_is_an_attribute_and_an_argument():
+    client = anthropic.Anthropic(api_key="test", _strict_response_validation=True)
+    assert client._strict_response_validation
+
+
+def test_with_streaming_response_is_told_by_a_header(server):
+    probe = Probe()
+    with client_for(server, probe) as client:
+        ask(client)
+        assert not sdk_facts.streams_body(probe.request)
+        asked = {"model": "claude-opus-5-5", "max_tokens": 99, "messages": MESSAGES}
+        with client.messages.with_streaming_response.create(**asked):
+            assert sdk_facts.streams_body(probe.request)

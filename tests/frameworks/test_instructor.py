@@ -5,7 +5,7 @@ from typing import Any
 import anthropic
 import pytest
 from pydantic import BaseModel
-from tests.samples import AT_ONCE, NEWEST
+from tests.samples import AT_ONCE
 
 import unbroken
 from unbroken.testing import Answer, answers, faults
@@ -19,7 +19,7 @@ class City(BaseModel):
 
 
 ASKED: dict[str, Any] = {
-    "model": NEWEST,
+    "model": "claude-opus-4-6",  # newer ones cannot be made to use a tool
     "max_tokens": 1000,
     "messages": [{"role": "user", "content": "Oslo?"}],
     "response_model": City,

@@ -63,3 +63,13 @@ def test_a_whole_answer(server):
         handler = handlers.HTTPHandler(client=http)
         answer = litellm.completion(**asked(server, *script), client=handler)
     assert answer.choices[0].message.content == STORY
+
+
+def test_every_call_of_a_program(server, monkeypatch):
+    """`litellm.sync_transport` serves sync calls without a client of their own."""
+    transport = RecoveryTransport(httpx.HTTPTransport(), AT_ONCE)
+    monkeypatch.setattr(litellm, "sync_transport", transport, raising=False)
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    assert text_of(litellm.completion(**asked(server, *DROPS, stream=True))) == STORY
+    assert len(server.message_requests) == 4
+    transport.close()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, assert_type
 
 import anthropic
 import tenacity
-from anthropic.types import Message
+from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage
 
 import unbroken
 import unbroken.testing
@@ -123,3 +124,60 @@ def served() -> Iterator[FaultServer]:
     ) as server:
         assert_type(server.url, str)
         yield server
+
+
+# Streams, raw responses, subclasses, and the clients of all platforms
+
+
+class Tenant(anthropic.AsyncAnthropic):
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+
+assert_type(unbroken.wrap(Tenant("acme")), Tenant)
+assert_type(unbroken.wrap(Tenant("acme")).tenant, str)
+assert_type(unbroken.wrap(anthropic.AnthropicAWS()), anthropic.AnthropicAWS)
+assert_type(unbroken.wrap(anthropic.AsyncAnthropicAWS()), anthropic.AsyncAnthropicAWS)
+assert_type(unbroken.wrap(anthropic.AnthropicBedrockMantle()), anthropic.AnthropicBedrockMantle)
+assert_type(
+    unbroken.wrap(anthropic.AsyncAnthropicBedrockMantle()), anthropic.AsyncAnthropicBedrockMantle
+)
+assert_type(unbroken.wrap(anthropic.AnthropicFoundry(resource="r")), anthropic.AnthropicFoundry)
+assert_type(
+    unbroken.wrap(anthropic.AsyncAnthropicFoundry(resource="r")), anthropic.AsyncAnthropicFoundry
+)
+assert_type(unbroken.wrap(anthropic.AnthropicGoogleCloud()), anthropic.AnthropicGoogleCloud)
+assert_type(
+    unbroken.wrap(anthropic.AsyncAnthropicGoogleCloud()), anthropic.AsyncAnthropicGoogleCloud
+)
+
+unbroken.wrap(anthropic.Anthropic)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+def streams(client: anthropic.Anthropic) -> None:
+    messages = unbroken.wrap(client).messages
+    stream = messages.create(model="m", max_tokens=1, messages=[], stream=True)
+    assert_type(stream, anthropic.Stream[RawMessageStreamEvent])
+    for event in stream:
+        assert_type(event.type == "message_stop", bool)
+    raw = messages.with_raw_response.create(model="m", max_tokens=1, messages=[])
+    assert_type(raw, anthropic.APIResponse[Message])
+    assert_type(raw.parse(), Message)
+    with messages.with_streaming_response.create(model="m", max_tokens=1, messages=[]) as read:
+        assert_type(read, anthropic.APIResponse[Message])
+        assert_type(read.read(), bytes)
+        assert_type(unbroken.report(read), unbroken.RecoveryReport)
+    beta = unbroken.wrap(client).beta.messages.create(model="m", max_tokens=1, messages=[])
+    assert_type(beta, BetaMessage)
+
+
+async def streams_async(client: anthropic.AsyncAnthropicBedrock) -> None:
+    messages = unbroken.wrap(client).messages
+    stream = await messages.create(model="m", max_tokens=1, messages=[], stream=True)
+    assert_type(stream, anthropic.AsyncStream[RawMessageStreamEvent])
+    async for event in stream:
+        assert_type(event.type == "message_stop", bool)
+    raw = await messages.with_raw_response.create(model="m", max_tokens=1, messages=[])
+    assert_type(raw, anthropic.AsyncAPIResponse[Message])
+    assert_type(await raw.parse(), Message)

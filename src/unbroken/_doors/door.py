@@ -122,10 +122,17 @@ class HttpDoor:
         try:
             message = from_json(body)
         except ValueError as error:
+            if self._asked_for_events(http):
+                return None
             failure = Failure(FailureKind.DROPPED, "the body is no JSON", http.status_code)
             failed = FailedAttempt(failure, error, request_id=http_facts.request_id(http))
             raise NoAnswerError(failed) from None
         return message if isinstance(message, dict) else None
+
+    def _asked_for_events(self, http: Any) -> bool:
+        """Whether the body says `stream`, but not to the SDK, so that events come as a text."""
+        kind = http.headers.get("content-type", "")
+        return bool(self._ask.body.get("stream")) and kind.startswith("text/event-stream")
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
@@ -169,6 +176,10 @@ class HttpDoor:
     def _given_up(self, http: Any) -> Any:
         """An error response as the caller gets it: no outer retry loop shall start again."""
         http.headers["x-should-retry"] = "false"
+        return self._reported(http)
+
+    def _reported(self, http: Any) -> Any:
+        """A response with the report of its call."""
         http.extensions[EXTENSION] = self._reporter
         return http
 

@@ -233,11 +233,19 @@ def transport_class(ours: type, base_name: str, inner: object) -> type:
     return joined_class(ours, base)  # type: ignore[no-any-return]
 
 
-def joined_class(ours: Any, base: Any) -> Any:
-    """A subclass of a class of ours and one of the library."""
-    return _joined_class(ours, base)
+def joined_class(ours: Any, base: Any, *, disguised: bool = False) -> Any:
+    """A subclass of a class of ours and one of the library.
+
+    Args:
+        ours: The class of ours.
+        base: The class of the library.
+        disguised: Whether it has the name of the library's class, for messages about it.
+    """
+    return _joined_class(ours, base, disguised)
 
 
 @functools.cache
-def _joined_class(ours: Any, base: Any) -> Any:
-    return type(ours.__name__, (ours, base), {})
+def _joined_class(ours: Any, base: Any, disguised: bool) -> Any:
+    named = base if disguised else ours
+    names = {"__module__": named.__module__, "__qualname__": named.__qualname__}
+    return type(named.__name__, (ours, base), names)

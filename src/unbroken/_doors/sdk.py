@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import anthropic
 
@@ -20,7 +21,7 @@ from unbroken._doors.call import Ask, ReadTimeout
 from unbroken._doors.door import HttpDoor, NoAnswerError, callers_own, explain, is_response
 from unbroken._doors.interrupted import StreamInterrupted, StreamTimedOut
 from unbroken._doors.report import attach
-from unbroken._doors.responses import raising_response
+from unbroken._doors.responses import raising_response, replayed_response
 from unbroken._doors.targets import NO_FALLBACKS, arguments_of
 from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
@@ -42,11 +43,13 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
     """What a request asks for."""
     client = sdk_facts.client_of(call_next)
     timeout, is_set = sdk_facts.timeout_of(request, client)
+    body = sdk_facts.body_of(request)
+    sends_stream = body.get("stream") is not False if isinstance(body, dict) else True
     return Ask(
-        body=sdk_facts.body_of(request),
+        body=body,
         headers=sdk_facts.headers_of(request),
         is_message=sdk_facts.is_message_call(request),
-        streams=request.stream,
+        streams=request.stream and sends_stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
         host="" if client is None else str(client.base_url),
@@ -89,6 +92,8 @@ class _SdkDoor(HttpDoor):
         self._call_next = call_next
         self._client = sdk_facts.client_of(call_next)
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
+        self._begun = clock.now()
+        self._replays = sdk_facts.streams_body(request)
         self.response: Any = None
         """The SDK's response of the last attempt, until the caller has one."""
 
@@ -103,6 +108,12 @@ class _SdkDoor(HttpDoor):
         return sdk_facts.next_request(
             self._request, request.plan.body, request.number, timeout, headers
         )
+
+    def _renews_token(self, response: Any) -> bool:
+        """Whether the token was refused, and the request is to be sent with a new one."""
+        if sdk_facts.retries_remain(self._request, self._client):
+            return False  # the SDK does it
+        return sdk_facts.renew_token(self._client, response)
 
     # Fallbacks
 
@@ -134,8 +145,17 @@ class _SdkDoor(HttpDoor):
         """The HTTP response behind one of the SDK, which is kept for the caller."""
         # The response of a continuation is read, but not returned.
         self.response = response if request.plan.mode is PlanMode.AGAIN else None
+        if isinstance(response, http_facts.sdk_library().Response):
+            return response  # the caller asked for one, with `cast_to`
         # Another middleware may answer with something else.
         return getattr(response, "http_response", None)
+
+    def _read(self, response: Any, http: Any, raw: bytes) -> tuple[Any, bytes]:
+        """A response whose raw body was read, for a caller who reads it, and the body."""
+        seconds = self._clock.now() - self._begun
+        replayed, content = replayed_response(http, raw, seconds, is_async=self._is_async)
+        response.http_response = replayed
+        return replayed, content
 
     def failed_attempt(self, error: Exception) -> FailedAttempt:
         """What an exception of `send()` or of a body means."""
@@ -193,24 +213,27 @@ class _SdkDoor(HttpDoor):
 
     def _error_response(self, lost: LostCall) -> Any:
         if self._returns_response(lost):
-            self._given_up(self.response.http_response)
+            http = self._given_up(lost.reported.origin)
+            if self.response is http:  # it is no error to the SDK, which would return it
+                return self._api_response(http)
             return self.response
         error = self._error(lost)
         if sdk_facts.retried_by_sdk(error) is None or isinstance(error, anthropic.APIStatusError):
             return None
         if not sdk_facts.retries_remain(self._request, self._client):
             return None
-        response = raising_response(error, self.url, is_async=self._is_async)
-        return sdk_facts.api_response(
-            self._request, self._client, response, is_async=self._is_async
-        )
+        return self._api_response(raising_response(error, self.url, is_async=self._is_async))
+
+    def _api_response(self, http: Any) -> Any:
+        return sdk_facts.api_response(self._request, self._client, http, is_async=self._is_async)
 
     def _returns_response(self, lost: LostCall) -> bool:
         """Whether the caller gets the response: the SDK raises its error, without a cause.
 
         Another middleware is to see each response.
         """
-        http = getattr(self.response, "http_response", None)  # of a fallback there is none
+        # The caller may have asked for the response itself; of a fallback there is none.
+        http = getattr(self.response, "http_response", self.response)
         has_cause = lost.cause is not None and self._is_outermost
         told = http is not None and http is lost.reported.origin
         return told and lost.reason is not Reason.DRAINED and not has_cause
@@ -245,8 +268,10 @@ class _SdkDoor(HttpDoor):
         return self._interrupted(lost, failed.error)
 
     def _given_up(self, http: Any) -> Any:
+        """An error response as the caller gets it."""
         attach(http, self._reporter)
-        return super()._given_up(http)
+        retries = sdk_facts.retries_remain(self._request, self._client)
+        return super()._given_up(http) if retries else http
 
     def _drained(self, lost: LostCall) -> StreamInterrupted:
         failed = lost.reported
@@ -272,6 +297,8 @@ class _SdkDoor(HttpDoor):
     @property
     def url(self) -> str:
         """The URL that requests go to, as far as it is known."""
+        if urlsplit(self._request.url).scheme:
+            return self._request.url
         base = "" if self._client is None else str(self._client.base_url).rstrip("/")
         return base + self._request.url
 
@@ -293,12 +320,16 @@ class SdkDoor(_SdkDoor):
         client = self._fallbacks.client(request.target)
         if client is None:
             response = self._called(self._next_request(request))
+            if self._renews_token(response):
+                getattr(response, "http_response", response).close()
+                response = self._called(self._next_request(request))
         else:  # the driver closes it
             response = self._as_own(self._ask_fallback(client, request).__enter__())
         http, answer = self._http_response(request, response), None
         try:
             if http is not None and self._is_read_whole(http):
-                answer = self._answer(http, http.read())
+                http, content = self._read_whole(response, http)
+                answer = self._answer(http, content)
             self._started(request, http)
             upstream = HttpUpstream(
                 http, answer, is_stream=self._ask.resumes, read_as=self._framing
@@ -309,6 +340,11 @@ class SdkDoor(_SdkDoor):
                 http.close()
             raise
         return upstream
+
+    def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
+        if self._replays and http.is_success:
+            return self._read(response, http, b"".join(http.iter_raw()))
+        return http, http.read()
 
 
 class AsyncSdkDoor(_SdkDoor):
@@ -328,12 +364,16 @@ class AsyncSdkDoor(_SdkDoor):
         client = self._fallbacks.client(request.target)
         if client is None:
             response = await self._called(self._next_request(request))
+            if self._renews_token(response):
+                await getattr(response, "http_response", response).aclose()
+                response = await self._called(self._next_request(request))
         else:  # the driver closes it
             response = self._as_own(await self._ask_fallback(client, request).__aenter__())
         http, answer = self._http_response(request, response), None
         try:
             if http is not None and self._is_read_whole(http):
-                answer = self._answer(http, await http.aread())
+                http, content = await self._read_whole(response, http)
+                answer = self._answer(http, content)
             self._started(request, http)
             upstream = AsyncHttpUpstream(
                 http, answer, is_stream=self._ask.resumes, read_as=self._framing
@@ -344,3 +384,8 @@ class AsyncSdkDoor(_SdkDoor):
                 await http.aclose()
             raise
         return upstream
+
+    async def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
+        if self._replays and http.is_success:
+            return self._read(response, http, b"".join([part async for part in http.aiter_raw()]))
+        return http, await http.aread()

@@ -1,14 +1,16 @@
 """Every private or version-dependent fact of the `anthropic` SDK, in one place.
 
 What is private here: the client in the closure of `call_next`, and what is asked of it (`timeout`,
-`max_retries`, `base_url`, `_make_status_error_from_response`, `_open_telemetry`, `_use_sigv4`); the
-names of its base classes; `_strict_response_validation`; `options.json_data` and
-`options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of these changes.
+`max_retries`, `base_url`, `_make_status_error_from_response`, `_open_telemetry`, `_use_sigv4`,
+`_token_cache`, `_strict_response_validation`); the names of its base classes;
+`options.json_data` and `options.extra_json`. `tests/doors/test_sdk_privates.py` fails when one of
+these changes.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "api_response",
     "body_of",
     "client_of",
     "copy_with",
@@ -33,8 +36,11 @@ __all__ = [
     "next_request",
     "owner_of",
     "provider_of",
+    "renew_token",
     "retried_by_sdk",
+    "retries_remain",
     "status_error",
+    "streams_body",
     "takes_trace_headers",
     "timeout_of",
     "without_header",
@@ -99,6 +105,11 @@ def next_request(
         attempt.options.headers = {**request.headers, **headers}
     attempt.retries_taken = request.retries_taken + number - 1
     return attempt
+
+
+def streams_body(request: anthropic.APIRequest) -> bool:
+    """Whether the caller reads the body by itself, with `with_streaming_response`."""
+    return headers_of(request).get("x-stainless-raw-response") == "stream"
 
 
 def streamed_request(request: anthropic.APIRequest, client: Any, body: Any) -> anthropic.APIRequest:
@@ -194,13 +205,44 @@ def copy_with(client: Any, middleware: Sequence[Any], *, traces: bool = True) ->
     options: dict[str, Any] = {"middleware": middleware, "max_retries": 0}
     if not traces and "open_telemetry" in parameters:
         options["open_telemetry"] = False
+    extra: dict[str, Any] = {}
     profile = getattr(client, "aws_profile", None)
     # Before 2.6, a copy of a Bedrock client forgets its profile.
     if profile and "aws_profile" not in parameters:
-        options["_extra_kwargs"] = {"aws_profile": profile}
-    copied = client.with_options(**options)
-    # Copies forget it, but for those of some platforms.
-    copied._strict_response_validation = client._strict_response_validation  # noqa: SLF001
+        extra["aws_profile"] = profile
+    if getattr(client, "_strict_response_validation", False):  # a copy forgets it
+        extra["_strict_response_validation"] = True
+    if extra:
+        options["_extra_kwargs"] = extra
+    base = _sdk_class(type(client))
+    if type(client).__init__ is base.__init__:
+        return client.with_options(**options)
+    return _copy_of_subclass(client, base, options)
+
+
+def _sdk_class(cls: type) -> Any:
+    """The class of the SDK that a client's class is, or is derived from."""
+    return next((c for c in cls.__mro__ if c.__module__.partition(".")[0] == "anthropic"), cls)
+
+
+def _copy_of_subclass(client: Any, base: Any, options: dict[str, Any]) -> Any:
+    """A copy of a client whose class has a constructor of its own, which copies do not call.
+
+    The SDK copies a client by calling its class with the SDK's own arguments, which such a
+    constructor may not take, or not pass on.
+    """
+    cls = type(client)
+    kept = {
+        name: value
+        for name, value in vars(client).items()
+        if not isinstance(getattr(cls, name, None), functools.cached_property)
+    }
+    plain = object.__new__(base)
+    vars(plain).update(kept)
+    copied = plain.with_options(**options)
+    copied.__class__ = cls
+    for name, value in kept.items():
+        vars(copied).setdefault(name, value)
     return copied
 
 
@@ -227,6 +269,8 @@ def timeout_of(request: anthropic.APIRequest, client: Any) -> tuple[Any, bool]:
             return None, True
         timeout = client.timeout
         is_set = timeout != anthropic.DEFAULT_TIMEOUT
+    if not isinstance(timeout, anthropic.Timeout | float | int | None):
+        return None, True  # the SDK says what is wrong with it
     return timeout if isinstance(timeout, anthropic.Timeout) else anthropic.Timeout(timeout), is_set
 
 
@@ -248,6 +292,18 @@ def retried_by_sdk(error: BaseException) -> BaseException | None:
 
 
 _RETRIED = (anthropic.RetryableError, anthropic.APIStatusError, anthropic.APIConnectionError)
+
+
+def renew_token(client: Any, response: Any) -> bool:
+    """Discard the token of the client's credentials if it was refused; return whether it was.
+
+    The SDK does so where it retries, once, even an error that it does not retry otherwise.
+    """
+    tokens = getattr(client, "_token_cache", None)
+    if tokens is None or getattr(response, "status_code", None) != 401:
+        return False
+    tokens.invalidate()
+    return True
 
 
 def retries_remain(request: anthropic.APIRequest, client: Any) -> bool:

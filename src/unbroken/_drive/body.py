@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from unbroken._drive.aio import AsyncDriver
     from unbroken._drive.sync import Driver
 
-__all__ = ["AsyncBody", "Body"]
+__all__ = ["AsyncBody", "Body", "Timed"]
 
 
-class _Timed:
+class Timed:
     """Tells a response how long it took."""
 
     def __init__(self) -> None:
@@ -25,13 +25,14 @@ class _Timed:
         """Set the response whose `elapsed` is to be set when the body is closed."""
         self._response = weakref.ref(response)
 
-    def _set_elapsed(self, seconds: float) -> None:
+    def set_elapsed(self, seconds: float) -> None:
+        """Set the `elapsed` of the response, unless that was done before."""
         response, self._response = self._response(), _no_response
         if response is not None:
             response.elapsed = timedelta(seconds=seconds)
 
 
-class Body(_Timed):
+class Body(Timed):
     """A byte stream that can be closed before it is read, and from another thread.
 
     Args:
@@ -47,11 +48,11 @@ class Body(_Timed):
 
     def close(self) -> None:
         """End the call, and close its connection."""
-        self._set_elapsed(self._driver.elapsed())
+        self.set_elapsed(self._driver.elapsed())
         self._driver.close()
 
 
-class AsyncBody(_Timed):
+class AsyncBody(Timed):
     """A byte stream that can be closed before it is read, and from another task.
 
     Args:
@@ -67,7 +68,7 @@ class AsyncBody(_Timed):
 
     async def aclose(self) -> None:
         """End the call, and close its connection."""
-        self._set_elapsed(self._driver.elapsed())
+        self.set_elapsed(self._driver.elapsed())
         await self._driver.close()
 
 
