@@ -61,7 +61,7 @@ def page(chromium, demo):
 
 def wait_for_text(page, chars) -> Any:
     page.wait_for_function(
-        "n => document.querySelector('.answered')?.textContent.length >= n", arg=chars
+        "n => document.querySelector('.answered')?.textContent.length >= n", arg=chars, polling=50
     )
 
 
@@ -89,7 +89,7 @@ def test_cuts_a_reload_and_a_killed_worker(page):
     page.reload()
     wait_for_text(page, 700)
     page.click("#kill")
-    page.wait_for_function("document.querySelector('#status').textContent.includes('reconn')")
+    page.wait_for_selector("#status:has-text('reconn')")
     wait_for_text(page, 1200)
     if SCREENSHOT:
         Path(SCREENSHOT).write_bytes(page.screenshot())
