@@ -82,7 +82,7 @@ def test_what_keeps_a_client_from_being_made(error, environ, sentence):
     ],
 )
 def test_the_demo_says_it_and_does_without(monkeypatch, capsys, variable, value, words):
-    monkeypatch.setattr(demo, "_paced", lambda seed, pause: lambda: 64)
+    monkeypatch.setattr(demo, "paced", lambda seed, pause: lambda: 64)
     monkeypatch.setattr(demo, "FAST", 0.001)
     monkeypatch.setenv(variable, value)
     if "socks" in value and importlib.util.find_spec("socksio") is not None:
