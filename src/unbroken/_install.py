@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unbroken._core.policy import Policy
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["install", "uninstall"]
 
@@ -62,6 +63,7 @@ def install(
     meter_provider: Any = None,
     on_event: Callable[[Any], Any] | None = None,
     clock: Any = None,
+    journal: Journal | None = None,
 ) -> None:
     """Give every client of the SDK that is made from now on answers that reach their end.
 
@@ -83,6 +85,8 @@ def install(
         on_event: Called with each `RecoveryEvent`, at the time. A coroutine function serves async
             clients only: a sync client then raises `ValueError` when it is made.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
@@ -95,6 +99,7 @@ def install(
         meter_provider=meter_provider,
         on_event=on_event,
         clock=clock,
+        journal=journal,
     )
     with _lock:
         if _installation is not None:

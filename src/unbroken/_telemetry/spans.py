@@ -112,7 +112,7 @@ class CallSpans:
         return known(
             {
                 names.REQUEST_METHOD: self._endpoint.method,
-                names.RESEND_COUNT: attempt.number - 1 or None,
+                names.RESEND_COUNT: max(attempt.number - 1, 0) or None,
                 **self._server(),
                 names.CALL_ID: event.call_id,
                 names.ATTEMPT_NUMBER: attempt.number,
