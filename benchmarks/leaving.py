@@ -51,7 +51,7 @@ class Reader:
         try:
             async for _ in stream:
                 self.began.set()
-        except Exception:  # noqa: BLE001, S110  # it was closed by the other task
+        except Exception:  # noqa: BLE001  # it was closed by the other task
             pass
         finally:
             waiting.cancel()
