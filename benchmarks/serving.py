@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import multiprocessing
+import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import prose
@@ -55,12 +56,16 @@ _VOICES = {"exact": voices.exact, "as_asked": as_asked}
 
 
 class _Server(FaultServer):
-    """One whose faults can be replaced, or go to each request that begins an answer."""
+    """One whose faults can be replaced, or go to each request that begins an answer.
+
+    It keeps when each response ended.
+    """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.fresh_fault: Fault | None = None
         self.scripted: list[Fault | None] = []
+        self.ended: dict[str, float] = {}
 
     def _record(self, head: Any) -> Request:
         request = super()._record(head)
@@ -69,6 +74,12 @@ class _Server(FaultServer):
             fault = self.fresh_fault
         object.__setattr__(request, "fault", fault)  # the record of it is the same object
         return request
+
+    def _respond(self, connection: Any, head: Any, request: Request) -> bool:
+        try:
+            return super()._respond(connection, head, request)
+        finally:
+            self.ended[request.id] = time.monotonic()
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:
@@ -90,6 +101,10 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             if name == "script":
                 server.scripted = list(args)
                 pipe.send(None)
+            elif name == "ended":
+                server.wait_idle()
+                pipe.send(server.ended)
+                server.ended = {}
             elif name == "requests":
                 server.wait_idle()
                 new = server.message_requests[seen:]
@@ -134,6 +149,11 @@ class Server:
         """The requests since this was last asked: kind, tokens sent, tokens generated."""
         asked: list[dict[str, Any]] = self._ask("requests")
         return asked
+
+    def ended(self) -> dict[str, float]:
+        """Monotonic seconds at which responses ended since this was last asked, by `request-id`."""
+        ended: dict[str, float] = self._ask("ended")
+        return ended
 
     def open_connections(self, timeout: float = 5.0) -> int:
         """How many connections are open, after waiting for the last one to be closed."""

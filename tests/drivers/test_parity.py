@@ -140,7 +140,7 @@ def test_threads_and_tasks_get_the_same(left, right, name, only_async):
     [
         # What cannot be awaited is written off: only tasks can be without an event loop.
         pytest.param(aio, "AsyncDriver", set(), {"finish"}, id="driver"),
-        # A thread that reads is woken by its socket, a task by its generator.
+        # A task has the generators of a body end, and lets other tasks run before it does.
         pytest.param(upstream, "AsyncHttpUpstream", set(), {"close", "abort"}, id="upstream"),
         # Coroutine functions are awaited.
         pytest.param(observers, "AsyncCallObserver", set(), {"notify"}, id="observer"),

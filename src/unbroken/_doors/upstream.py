@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
 from unbroken._core.framing.frames import Framing, ServerSentEvents
@@ -144,6 +145,8 @@ class AsyncHttpUpstream(_Upstream):
 
     async def abort(self) -> None:
         """Close the connection while another task may be reading from it."""
+        self.hang_up()  # the event loop closes it later
+        await cancel_shielded_checkpoint()  # other tasks that leave now come before the rest
         await self.close()
 
 

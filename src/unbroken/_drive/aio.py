@@ -143,6 +143,7 @@ class AsyncDriver:
             return
         self._closing = True
         self._interrupt.set()
+        self._send_limit.end()
         self._limit.off()
         try:
             if not self._reading:
@@ -271,6 +272,8 @@ class AsyncDriver:
 
     def _not_sent(self, error: Exception) -> None:
         """No answer started."""
+        if self._closing:
+            raise self._door.closed() from error
         now = self._clock.now()
         if self._send_limit.is_ended:
             self._machine.drain(now)
