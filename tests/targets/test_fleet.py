@@ -17,6 +17,7 @@ from tests.targets.redis_server import RedisServer
 
 import unbroken
 from unbroken import Policy, RedisFleet, RetryBudget, Target
+from unbroken._doors import sdk_clients
 from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def fleet(server: RedisServer) -> Iterator[Callable[..., RedisFleet]]:
     yield make
     for one in made:
         one.close()
+
+
+def key_of(client: anthropic.Anthropic) -> str:
+    """What the cooldown of a client's own target is known by."""
+    return f"{client.base_url.netloc.decode()} {NEWEST} {sdk_clients.account_of(client, {})}"
 
 
 def now() -> float:
@@ -120,7 +126,7 @@ def test_calls_of_another_client_go_elsewhere(fleet) -> None:
                 for one in (fleet(), fleet())
             ]
             clients[0].messages.create(**ASK)
-            key = f"{own.base_url.netloc.decode()} {NEWEST}"
+            key = key_of(own)
             other = clients[1].middleware[-1]._state._fleet
             assert until(lambda: other.cooldowns.left(key, now()) > 0)
             clients[1].messages.create(**ASK)
@@ -160,7 +166,7 @@ def test_processes_that_come_later_send_nothing_until_the_cooldown_is_over(serve
         workers = [Worker(api, server) for _ in range(3)]
         assert [worker.line() for worker in workers] == ["ready\n"] * 3
         watching = fleet()
-        key = f"{api.url.removeprefix('http://')} {NEWEST}"
+        key = key_of(anthropic.Anthropic(api_key="test", base_url=api.url))
         workers[0].go()
         assert until(lambda: watching.cooldowns.left(key, now()) > 0)
         for worker in workers[1:]:

@@ -109,6 +109,8 @@ class Call:
         self.wait = self.bounds.first_wait(now)
         """Seconds to wait before the next attempt."""
         self.phase = Phase.WAITING if self.wait else Phase.ASKING
+        self.has_ended = False
+        """Whether the model ended an answer, of which more was asked for."""
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
@@ -283,7 +285,7 @@ class Call:
         self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
         if self.policy.budget is not None:
             self.policy.budget.succeeded(now)
-        self.wait = 0.0
+        self.wait, self.has_ended = 0.0, True
         self.phase = after(self.phase, Input.EXTENDED)
         self.emit(Extended)
 
@@ -316,6 +318,9 @@ class Call:
         self.emit(AttemptFailed, failure=failed.failure)
 
     def _give_up(self, reason: Reason, now: float) -> None:
+        if self.has_ended:
+            self._complete(Input.FINISHED, now)
+            return
         self.reason = reason
         self.phase = after(self.phase, Input.GAVE_UP)
         self.emit(

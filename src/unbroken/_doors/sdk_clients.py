@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Change = Callable[[Any, dict[str, Any]], None]
 
 __all__ = [
     "ASYNC_BASE",
     "SYNC_BASE",
+    "account_of",
     "hook_constructors",
     "host_of",
     "is_async",
@@ -48,6 +50,21 @@ def is_client(thing: object) -> bool:
 def host_of(client: Any) -> str:
     """The host that a client sends to, with its port."""
     return "" if client is None else str(client.base_url.netloc, "ascii")
+
+
+def account_of(client: object, headers: Mapping[str, str]) -> str:
+    """A digest that tells whose account a request uses: no credential can be read from it.
+
+    Args:
+        client: The client; None if it is unknown.
+        headers: The headers of the request, names in lower case: they win over the client's.
+    """
+    told = [headers.get("x-api-key"), *(getattr(client, name, None) for name in _ACCOUNT)]
+    known = [one for one in told if isinstance(one, str)]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16] if known else ""
+
+
+_ACCOUNT = ("api_key", "auth_token", "aws_access_key", "aws_profile", "project_id")
 
 
 def platform_of(client: object) -> str:

@@ -276,6 +276,9 @@ class AsyncDriver:
             await self._prepare(action)
             return b""
         await self._drain()
+        rest = self._machine.take_rest()
+        if rest:
+            return rest
         raise StopAsyncIteration
 
     async def _give_up(self, action: GiveUp) -> bytes:

@@ -275,6 +275,9 @@ class Driver:
             self._prepare(action)
             return b""
         self._drain()
+        rest = self._machine.take_rest()
+        if rest:
+            return rest
         raise StopIteration
 
     def _give_up(self, action: GiveUp) -> bytes:
