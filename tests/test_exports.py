@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive"},
     "transport": {"_core", "_doors", "_drive"},
-    "_install": {"_core", "_doors", "middleware"},
+    "_install": {"_core", "_doors", "_drive", "middleware"},
     "unbroken": {
         "_core",
         "_doors",

@@ -146,7 +146,8 @@ OTHER_PLATFORM = Place(other_client=True, other_platform=True)
         ({}, "", None),
         ({"tools": [{"name": "own", "input_schema": {}}]}, "", None),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "", None),
-        ({"thread": {"type": "new"}}, "", SAME_CLIENT),
+        ({"thread": {"type": "create"}}, "", None),
+        ({"thread": {"type": "continue", "previous_message_id": "m"}}, "", SAME_CLIENT),
         ({"container": "c"}, "", OTHER_ACCOUNT),
         ({"messages": [{"role": "user", "content": [FILE]}]}, "", OTHER_ACCOUNT),
         ({"messages": [{"role": "user", "content": [RESULT]}]}, "", OTHER_ACCOUNT),
@@ -160,6 +161,10 @@ def test_obstacles(fields, betas, first_refused) -> None:
     able = [obstacle(fields, betas, place) is None for place in places]
     expected = len(places) if first_refused is None else places.index(first_refused)
     assert able == [True] * expected + [False] * (len(places) - expected)
+
+
+def test_a_client_for_tasks_is_an_obstacle_to_one_for_threads() -> None:
+    assert obstacle({}, "", Place(other_client=True, other_kind=True))
 
 
 def test_patience_counts_from_the_first_failure() -> None:

@@ -7,10 +7,19 @@ from typing import Any
 import anthropic
 import pytest
 from tests.samples import PREFILLS, STORY
-from tests.targets.test_fallbacks import ASK, client_of, close_clients, first, read, second
+from tests.targets.test_fallbacks import (
+    ASK,
+    AT_ONCE,
+    WORLDS,
+    client_of,
+    close_clients,
+    first,
+    read,
+    second,
+)
 
 import unbroken
-from unbroken import Policy, RetryBudget, Target
+from unbroken import Continuation, Policy, RetryBudget, Target
 from unbroken.testing import FaultServer, faults
 
 __all__ = ["close_clients", "first", "second"]  # fixtures
@@ -94,3 +103,63 @@ def test_closing_the_stream_of_a_fallback_closes_its_connection(first) -> None:
             next(iter(stream))
         pool = spare._client._transport._pool
         assert not [one for one in pool.connections if not (one.is_idle() or one.is_closed())]
+
+
+@pytest.fixture
+def installed(first, second):
+    """Fallbacks of both kinds, for all clients."""
+    targets = [
+        Target(client=client_of(second), name="for threads"),
+        Target(client=client_of(second, anthropic.AsyncAnthropic), name="for tasks"),
+    ]
+    unbroken.install(AT_ONCE, fallbacks=targets)
+    yield
+    unbroken.uninstall()
+
+
+@pytest.mark.parametrize(("cls", "ask"), WORLDS)
+def test_installed_fallbacks_serve_clients_of_their_kind(installed, first, second, cls, ask):
+    first.script(faults.status(529))
+    message, report = ask(client_of(first, cls))
+    assert message.content[0].text == STORY
+    assert len(second.requests) == 1
+    assert list(report.skipped_targets.values()) == ["one of the two clients is async"]
+
+
+class Seen(anthropic.Middleware):
+    """Counts what goes through."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def handle(self, request: Any, call_next: Any) -> Any:
+        self.count += 1
+        return call_next(request)
+
+
+def test_a_fallback_is_bare_though_all_new_clients_recover(installed, first, second):
+    seen = Seen()
+    with anthropic.Anthropic(api_key="test", base_url=second.url, middleware=[seen]) as other:
+        first.script(*[faults.status(529)] * 4)
+        second.script(*[faults.status(529)] * 4)
+        fallbacks = [Target(client=other)]
+        client = unbroken.wrap(
+            client_of(first), AT_ONCE.replace(max_attempts=2), fallbacks=fallbacks
+        )
+        with pytest.raises(anthropic.APIStatusError):
+            client.messages.create(**ASK)
+        assert (len(second.requests), seen.count) == (1, 1)
+
+
+TOKENS = Continuation(extend=3)
+
+
+@pytest.mark.parametrize(("cls", "ask"), WORLDS)
+def test_a_lost_extension_leaves_the_answer_as_it_was(first, cls, ask) -> None:
+    first.script(None, *[faults.status(529)] * 9)
+    policy = AT_ONCE.replace(max_attempts=3, continuation=TOKENS)
+    message, report = ask(unbroken.wrap(client_of(first, cls), policy), max_tokens=12)
+    assert message.stop_reason == "max_tokens"
+    assert STORY.startswith(message.content[0].text)
+    assert report.reason is None
+    assert [one.outcome for one in report.attempts] == ["complete", "failed", "failed"]

@@ -593,7 +593,8 @@ class Recovery:
         assert self.message is not None
         known = self.message.without_content()
         self.call.answered(known)
-        content = Delivered(self.message.blocks, None)
+        own = base_model(self._thinking_of or "") == base_model(self.call.model or "")
+        content = Delivered(self.message.blocks, None, thinks_alike=own)
         if self._thread is not None and content.understood():
             stored = is_stored and self.call.route.is_own
             self._thread.answered(known.get("id"), content.turn(), is_stored=stored)

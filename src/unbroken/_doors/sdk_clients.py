@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Change = Callable[[Any, dict[str, Any]], None]
 
@@ -29,6 +30,7 @@ __all__ = [
     "is_client",
     "platform_of",
     "reads_event_streams",
+    "unhooked",
 ]
 
 SYNC_BASE: Any = next(c for c in anthropic.Anthropic.__mro__ if c.__name__ == "SyncAPIClient")
@@ -94,12 +96,26 @@ def hook_constructors(change: Change) -> Callable[[], None]:
     return undo.close
 
 
+@contextlib.contextmanager
+def unhooked() -> Iterator[None]:
+    """Let clients be built as they are told, whatever `hook_constructors()` would change."""
+    token = _is_unhooked.set(True)
+    try:
+        yield
+    finally:
+        _is_unhooked.reset(token)
+
+
+_is_unhooked: ContextVar[bool] = ContextVar("_is_unhooked", default=False)
+
+
 def _hook(base: Any, change: Change) -> Callable[[], None]:
     original = base.__init__
 
     @functools.wraps(original)
     def build(self: Any, *args: Any, **options: Any) -> None:
-        change(self, options)
+        if not _is_unhooked.get():
+            change(self, options)
         original(self, *args, **options)
 
     def undo() -> None:
