@@ -72,6 +72,17 @@ LIBRARY_TESTS = [
 ]
 """What depends on any library."""
 
+PYTHON_TESTS = [
+    "tests/core",
+    "tests/doors/test_resuming.py",
+    "tests/drivers",
+    "tests/telemetry/test_spans.py",
+    "tests/test_exports.py",
+    "tests/testing",
+    "tests/transport",
+]
+"""What depends on Python itself; all tests run by `nox -s pythons -- tests`."""
+
 
 def starts(python: str) -> bool:
     """Whether this Python is installed; pyenv leaves commands of those that are switched off."""
@@ -145,7 +156,7 @@ def pythons(session: nox.Session) -> None:
     if not PYTHONS:
         session.skip("neither Python 3.12 nor 3.13 is installed")
     session.install("-e", ".", *TRACES, *PLATFORMS, *TESTS)
-    session.run("pytest", *AGAIN, *session.posargs)
+    session.run("pytest", *AGAIN, *(session.posargs or PYTHON_TESTS))
 
 
 @nox.session

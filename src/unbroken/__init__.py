@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unbroken import errors as errors
+    from unbroken import journal as journal
     from unbroken import middleware as middleware
     from unbroken import telemetry as telemetry
     from unbroken import testing as testing
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
         Extended,
         GaveUp,
         RecoveryEvent,
+        Replayed,
         Resumed,
         Waiting,
     )
     from unbroken._core.failures import Failure, FailureKind
+    from unbroken._core.journal.block import durable
     from unbroken._core.policy import Continuation, Policy, override
     from unbroken._core.rules import Rule
     from unbroken._core.seam import SeamKind
@@ -63,6 +66,7 @@ __all__ = [
     "RecoveryMiddleware",
     "RecoveryReport",
     "RedisFleet",
+    "Replayed",
     "Resumed",
     "RetryBudget",
     "Rule",
@@ -74,6 +78,7 @@ __all__ = [
     "Waiting",
     "WorstCase",
     "drain",
+    "durable",
     "install",
     "override",
     "report",
@@ -102,6 +107,7 @@ _HOMES = {
     "RecoveryMiddleware": "middleware",
     "RecoveryReport": "_doors.report",
     "RedisFleet": "fleet",
+    "Replayed": "_core.events",
     "Resumed": "_core.events",
     "RetryBudget": "_core.budget",
     "Rule": "_core.rules",
@@ -113,6 +119,7 @@ _HOMES = {
     "Waiting": "_core.events",
     "WorstCase": "_core.worst",
     "drain": "_drive.drain",
+    "durable": "_core.journal.block",
     "install": "_install",
     "override": "_core.policy",
     "report": "_doors.report",
@@ -120,7 +127,7 @@ _HOMES = {
     "worst_cases": "_core.worst",
     "wrap": "middleware",
 }
-_MODULES = {"errors", "middleware", "telemetry", "testing", "transport"}
+_MODULES = {"errors", "journal", "middleware", "telemetry", "testing", "transport"}
 
 
 if not TYPE_CHECKING:  # a type checker knows the names that there are

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unbroken._core.policy import Policy
     from unbroken._doors.targets import Target
     from unbroken._drive.ports import Fleet
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["install", "uninstall"]
 
@@ -66,6 +67,7 @@ def install(
     clock: Any = None,
     fallbacks: Sequence[Target] = (),
     fleet: Fleet | None = None,
+    journal: Journal | None = None,
 ) -> None:
     """Give every client of the SDK that is made from now on answers that reach their end.
 
@@ -90,6 +92,8 @@ def install(
         fallbacks: Other models, accounts, regions or platforms, as for `wrap()`. One whose client
             is a sync one serves sync clients alone, and one whose client is async, async clients.
         fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
 
     Raises:
         ValueError: If `policy` is not a `Policy`, `on_event` cannot be called, or a variable of the
@@ -104,6 +108,7 @@ def install(
         clock=clock,
         fallbacks=fallbacks,
         fleet=fleet,
+        journal=journal,
     )
     with _lock:
         if _installation is not None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["RecoveryMiddleware", "wrap"]
 
@@ -60,6 +61,8 @@ class RecoveryMiddleware(anthropic.Middleware):
         on_event: Called with each `RecoveryEvent` as it happens; with an async client it may be a
             coroutine function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
         fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
@@ -77,6 +80,7 @@ class RecoveryMiddleware(anthropic.Middleware):
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        journal: Journal | None = None,
         fallbacks: Sequence[Target] = (),
         fleet: Fleet | None = None,
     ) -> None:
@@ -86,6 +90,7 @@ class RecoveryMiddleware(anthropic.Middleware):
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            journal=journal,
             fallbacks=Fallbacks(fallbacks, _bare),
             fleet=fleet,
         )
@@ -202,6 +207,7 @@ def wrap(
     meter_provider: MeterProvider | None = None,
     on_event: Callable[[RecoveryEvent], object] | None = None,
     clock: Clock | AsyncClock | None = None,
+    journal: Journal | None = None,
     fallbacks: Sequence[Target] = (),
     fleet: Fleet | None = None,
 ) -> ClientT:
@@ -221,6 +227,8 @@ def wrap(
             task that opens, reads or closes the stream; with an async client it may be a coroutine
             function. Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
         fallbacks: Other models, accounts, regions or platforms, which are asked in this order where
             the client's own would have to be waited for longer than `Policy.patience`.
         fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
@@ -242,6 +250,7 @@ def wrap(
         meter_provider=meter_provider,
         on_event=on_event,
         clock=clock,
+        journal=journal,
         fallbacks=fallbacks,
         fleet=fleet,
     )

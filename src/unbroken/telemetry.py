@@ -7,7 +7,7 @@ contains no prompts, responses, tool inputs or keys, and no header value but the
 
 | span | kind | parent | created for |
 |---|---|---|---|
-| `messages.attempt` | CLIENT | the call's span | each request; linked to the one before it |
+| `messages.attempt` | CLIENT | the call's span | each request, and what a journal holds; linked to the one before it |
 | `chat {model}` | CLIENT | the current span | a Messages call, if the SDK creates no span |
 
 From 1.14 on, the SDK creates a span for each call itself, on every platform; that span is then the
@@ -31,8 +31,8 @@ that of its own. A header that the caller set stays. Clients of the SDK with
 | `server.port` | the port |
 | `error.type` | on failure: the HTTP status, the type of an error event, or the failure kind |
 | `unbroken.call.id` | the id of the call (also set on the SDK's span) |
-| `unbroken.attempt.number` | the attempt's number in the call, from 1 |
-| `unbroken.attempt.kind` | `initial`, `retry`, `continuation` or `extension` |
+| `unbroken.attempt.number` | the attempt's number in the call, from 1; 0 for a replay |
+| `unbroken.attempt.kind` | `initial`, `retry`, `continuation`, `extension` or `replay` |
 | `unbroken.attempt.outcome` | `complete`, `failed`, `interrupted` or `cancelled` |
 | `unbroken.attempt.input_tokens` | input tokens billed, cache reads and writes included |
 | `unbroken.attempt.output_tokens` | output tokens billed, if known |
@@ -79,6 +79,8 @@ and `gen_ai.provider.name`. The column "by" lists the other attributes.
 | `unbroken.outage` | histogram | `s` | `unbroken.failure.kind` | time without new content, if a recovery ended it |
 | `unbroken.seams` | counter | `{seam}` | `unbroken.attempt.kind`, `unbroken.seam` | seams between the text of an attempt and the text before it |
 | `unbroken.kept_chars` | counter | `{character}` | `unbroken.attempt.kind` | characters already delivered, at each resumption |
+| `unbroken.replays` | counter | `{replay}` | `unbroken.replay.whole` | calls that got what a journal holds of their answer, and whether that was all |
+| `unbroken.journal.failures` | counter | `{failure}` | | calls that go on without their journal |
 | `unbroken.output_rate` | histogram | `{token}/s` | `unbroken.attempt.kind` | output tokens per second, of complete attempts |
 | `unbroken.tokens` | counter | `{token}` | `unbroken.attempt.kind`, `unbroken.tokens.type`, `unbroken.tokens.use` | tokens billed, counted when the call ends: `input` (not cached), `cache_read`, `cache_creation` or `output`; `answer`, or `overhead`: input billed again, and output that the caller did not get. The output of a cut attempt is an estimate |
 | `gen_ai.client.token.usage` | histogram | `{token}` | `gen_ai.token.type` | tokens of the message, as on the call's span; the SDK records no metrics |
@@ -95,6 +97,7 @@ The arguments of `on_event`. Each has `call_id`, `model` and `attempt`, the atte
 | `Extended` | | the model ended the answer with `max_tokens` or `pause_turn`, and more is asked for |
 | `Waiting` | `seconds` | the next attempt follows after this wait, or at once |
 | `Resumed` | `kept_chars`, `outage` | the caller gets new content again |
+| `Replayed` | `chars`, `whole` | the caller got what a journal holds of the answer |
 | `Completed` | `attempts`, `seconds`, `message_id`, `served_by`, `stop_reason`, `usage` | the call is complete |
 | `GaveUp` | `reason`, `failure`, `last_failure`, `attempts`, `seconds` | the call failed |
 | `Cancelled` | `attempts`, `seconds` | the caller closed the stream, or cancelled the task |
@@ -111,7 +114,7 @@ The fields are also attributes of the record (`extra=`):
 | `unbroken.model` | all | the model in the request |
 | `unbroken.request_id` | all | the API's id of the attempt's request |
 | `unbroken.sdk.version` | all | the version of `anthropic` |
-| `unbroken.attempt.number` | WARNING, ERROR | the attempt's number in the call, from 1 |
+| `unbroken.attempt.number` | WARNING, ERROR | the attempt's number in the call, from 1; 0 for a replay |
 | `unbroken.attempt.kind` | WARNING, ERROR | as on the span |
 | `unbroken.failure.kind` | WARNING, ERROR | the kind of failure |
 | `http.response.status_code` | WARNING, ERROR | the HTTP status, if there was a response |

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.ports import Fleet
     from unbroken._drive.sync import Driver
+    from unbroken.journal.protocol import Journal
 
     class _SyncBase(httpx.BaseTransport, httpx2.BaseTransport):
         """The base class, for type checkers."""
@@ -91,6 +92,7 @@ class _Recovering:
         meter_provider: MeterProvider | None = None,
         on_event: Callable[[RecoveryEvent], object] | None = None,
         clock: Clock | AsyncClock | None = None,
+        journal: Journal | None = None,
         fallbacks: Sequence[Target] = (),
         fleet: Fleet | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class _Recovering:
             meter_provider=meter_provider,
             on_event=on_event,
             clock=clock,
+            journal=journal,
             fallbacks=Fallbacks(fallbacks, _refuse),
             fleet=fleet,
         )
@@ -125,6 +128,8 @@ class RecoveryTransport(_Recovering, _SyncBase):
         on_event: Called with each `RecoveryEvent` as it happens. Exceptions that it raises are
             logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
         fallbacks: Other models, which are asked in this order where the request's own would have to
             be waited for longer than `Policy.patience`; without a client of their own.
         fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
@@ -189,6 +194,8 @@ class AsyncRecoveryTransport(_Recovering, _AsyncBase):
         on_event: Called with each `RecoveryEvent` as it happens; it may be a coroutine function.
             Exceptions that it raises are logged and suppressed.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
         fallbacks: Other models, which are asked in this order where the request's own would have to
             be waited for longer than `Policy.patience`; without a client of their own.
         fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.

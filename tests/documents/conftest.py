@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from unbroken.testing import FaultServer
 
@@ -30,8 +31,9 @@ def _closed_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, fault_server: FaultServer) -> FaultServer:
-    """The server of clients without a `base_url`."""
+def api(monkeypatch: pytest.MonkeyPatch, fault_server: FaultServer, tmp_path: Path) -> FaultServer:
+    """The server of clients without a `base_url`; files are created in a folder of the test."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", fault_server.url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
     monkeypatch.delenv("ANTHROPIC_AUTH_TOKEN", raising=False)

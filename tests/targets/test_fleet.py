@@ -268,12 +268,12 @@ def test_a_forked_process_shares_too(fleet) -> None:
         until(lambda: one.cooldowns.left("the end", now()) > 0)
         os._exit(0)
 
-    def heard() -> bool:
+    def is_answered() -> bool:
         one.cooldowns.cool("of the parent", now() + 60, now())
         return one.cooldowns.left("of the child", now()) > 50
 
     try:
-        assert until(heard)
+        assert until(is_answered)
         assert os.read(told, 3) == b"yes"
     finally:
         one.cooldowns.cool("the end", now() + 60, now())

@@ -72,6 +72,7 @@ class Recording:
     def _wrap(self, cls: Any, server: FaultServer, http: Any, sdk: bool, options: Any) -> Any:
         policy = options.pop("policy", AT_ONCE)
         on_event = options.pop("on_event", self.events.append)
+        journal = options.pop("journal", None)
         tracer_provider = options.pop("tracer_provider", self.tracer_provider)
         options.setdefault("api_key", "test")
         if SDK_TRACES:
@@ -83,6 +84,7 @@ class Recording:
             tracer_provider=tracer_provider,
             meter_provider=self.meter_provider,
             on_event=on_event,
+            journal=journal,
         )
 
     def close(self) -> None:

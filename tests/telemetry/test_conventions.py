@@ -21,10 +21,12 @@ from unbroken import telemetry
 from unbroken._core import events
 from unbroken._telemetry import names
 from unbroken._telemetry.log import logger
+from unbroken.journal import JournalUnavailable, SqliteJournal
 from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
     import logging
+    from pathlib import Path
 
 DOCUMENTED = telemetry.__doc__ or ""
 
@@ -81,7 +83,7 @@ def test_the_reference_holds_the_tables_of_the_docstring():
 
 
 @pytest.fixture(scope="module")
-def everything():
+def everything(tmp_path_factory):
     """All that calls of all kinds leave behind: the recording, and the log records."""
     records: list[logging.LogRecord] = []
     recording = Recording()
@@ -90,8 +92,25 @@ def everything():
         patched.setattr(logger, "isEnabledFor", lambda _level: True)
         for sdk in {SDK_TRACES, False}:
             calls_of_all_kinds(recording.client(server, sdk=sdk), server)
+        calls_with_a_journal(recording, server, tmp_path_factory.mktemp("journal"))
     recording.close()
     return recording, records
+
+
+class FullJournal(SqliteJournal):
+    """A journal on a disk without space."""
+
+    def claim(self, *_: Any, **__: Any) -> Any:
+        raise JournalUnavailable("no space")
+
+
+def calls_with_a_journal(recording: Recording, server: FaultServer, folder: Path) -> None:
+    for cls in (SqliteJournal, SqliteJournal, FullJournal):
+        journal = cls(folder / "answers.db")
+        client = recording.client(server, journal=journal)
+        with unbroken.durable("job"):
+            client.messages.create(**ASK)
+        journal.dispose()
 
 
 def calls_of_all_kinds(client: Any, server: FaultServer) -> None:

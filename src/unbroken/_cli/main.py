@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from unbroken._cli import policy, run
+from unbroken._cli import journal, policy, run
 from unbroken._cli.demo import demo
 from unbroken._cli.doctor import command as doctor
 from unbroken._cli.drill import command as drill
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parsed.add_argument("--trace", action="store_true", help="show the OpenTelemetry spans, too")
     parsed.set_defaults(run=demo)
+    journal.add_parser(commands)
     doctor.add_parser(commands)
     drill.add_parser(commands)
     policy.add_parser(commands)

@@ -17,11 +17,13 @@ __all__ = [
     "ASK_BUDGET",
     "FINISH",
     "READ",
+    "RECALL",
     "Action",
     "AskBudget",
     "Finish",
     "GiveUp",
     "Read",
+    "Recall",
     "Send",
     "Sleep",
     "is_end",
@@ -47,6 +49,11 @@ class Send:
     time_left: float | None
     longest_silence: float | None
     target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Look the call up in the journal, and report what it holds, or that it holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class GiveUp:
     lost: LostCall
 
 
-Action = Send | AskBudget | Sleep | Read | Finish | GiveUp
+Action = Recall | Send | AskBudget | Sleep | Read | Finish | GiveUp
 
 
 def is_retry(action: Action) -> bool:
@@ -103,4 +110,5 @@ def is_end(action: Action) -> bool:
 
 ASK_BUDGET = AskBudget()
 READ = Read()
+RECALL = Recall()
 FINISH = Finish()

@@ -23,6 +23,8 @@ class AttemptKind(StrEnum):
     """The caller's request again."""
     CONTINUATION = "continuation"
     """The rest of an answer that was delivered in part."""
+    REPLAY = "replay"
+    """What a journal holds of the answer: no request."""
     EXTENSION = "extension"
     """More of an answer that ended with `max_tokens` or `pause_turn`."""
 
@@ -45,7 +47,7 @@ class Attempt:
     """One request and its result.
 
     Attributes:
-        number: Its number in the call, from 1.
+        number: Its number in the call, from 1; 0 for a replay.
         kind: What it asked for.
         outcome: How it ended; None while it is under way.
         failure: Why it failed or was interrupted.

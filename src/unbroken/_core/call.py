@@ -158,21 +158,34 @@ class Call:
     def begin(self, kind: AttemptKind, now: float) -> None:
         """A request is about to be sent."""
         number = self.bounds.attempt()
-        if number == 1:
+        if number == 1 and kind is AttemptKind.RETRY and not self.delivered:
             kind = AttemptKind.INITIAL
-        target, begun = self.route.target, now - self.begun
-        self.attempts.append(
+        target = self.route.target
+        self._begin(
             Attempt(
                 number,
                 kind,
-                begun=begun,
+                begun=now - self.begun,
                 waited=self.wait,
                 target=target.name or None,
                 model=target.model or self.model,
-            )
+            ),
+            now,
         )
+
+    def begin_replay(self, now: float) -> None:
+        """What a journal holds of the answer is about to be read."""
+        self._begin(Attempt(0, AttemptKind.REPLAY, begun=now - self.begun, model=self.model), now)
+
+    def _begin(self, attempt: Attempt, now: float) -> None:
+        self.attempts.append(attempt)
         self._attempt_begun = now
         self.emit(AttemptStarted)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the current attempt reads a journal, which costs nothing."""
+        return self.attempt.kind is AttemptKind.REPLAY
 
     def stream_opened(self) -> None:
         """The response is a stream."""
@@ -188,7 +201,9 @@ class Call:
 
     def bill(self, number: int, usage: Usage | None) -> None:
         """Record what an attempt was billed."""
-        self._note(number - 1, usage=usage)
+        for at, attempt in enumerate(self.attempts):
+            if attempt.number == number and attempt.kind is not AttemptKind.REPLAY:
+                self._note(at, usage=usage)
 
     def _note(self, at: int, **known: Any) -> None:
         self.attempts[at] = dataclasses.replace(self.attempts[at], **known)
@@ -273,12 +288,21 @@ class Call:
 
     def succeeded(self, now: float) -> None:
         """The answer is complete."""
-        usage = self.attempt.usage or self._answer.get("usage")
+        usage = None if self.is_replay else self.attempt.usage or self._answer.get("usage")
         self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun, usage=usage)
         happened = Input.FINISHED if self.phase is Phase.READING else Input.ANSWERED
         if self.policy.budget is not None:
             self.policy.budget.succeeded(now)
         self._complete(happened, now)
+
+    def deposed(self, failed: FailedAttempt, now: float) -> None:
+        """Another process took the answer over: what the attempt brought since is void."""
+        self.events.clear()
+        self.reason = None
+        self.phase = after(self.phase, Input.DEPOSED)
+        seconds = now - self._attempt_begun
+        self.note(outcome=Outcome.INTERRUPTED, failure=failed.failure, seconds=seconds)
+        self.emit(AttemptFailed, failure=failed.failure)
 
     def extended(self, now: float) -> None:
         """The attempt is complete, and more of its answer is asked for."""

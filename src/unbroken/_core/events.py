@@ -22,6 +22,7 @@ __all__ = [
     "Extended",
     "GaveUp",
     "RecoveryEvent",
+    "Replayed",
     "Resumed",
     "Waiting",
 ]
@@ -85,6 +86,19 @@ class Resumed(RecoveryEvent):
 
     kept_chars: int
     outage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed(RecoveryEvent):
+    """The caller got what the journal holds of the answer.
+
+    Attributes:
+        chars: Characters of content in it: text, thinking, tool input.
+        whole: Whether it is the whole answer; otherwise the rest is requested.
+    """
+
+    chars: int
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

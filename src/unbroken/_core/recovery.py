@@ -6,13 +6,13 @@ import dataclasses
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from unbroken._core.actions import ASK_BUDGET, FINISH, READ, Action, GiveUp, Send, Sleep
+from unbroken._core.actions import ASK_BUDGET, FINISH, READ, RECALL, Action, GiveUp, Send, Sleep
 from unbroken._core.attempts import AttemptKind
 from unbroken._core.bounds import Reason
 from unbroken._core.call import Call, FailedAttempt
 from unbroken._core.callbacks import CallbackError
 from unbroken._core.delivered import Delivered, sendable_turn
-from unbroken._core.events import RecoveryEvent, Resumed
+from unbroken._core.events import RecoveryEvent, Replayed, Resumed
 from unbroken._core.extension import can_extend, resume_pause
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import FrameError
@@ -61,6 +61,7 @@ class Recovery:
         live: Types of blocks to deliver as they come; for tools, also `tool_use name`.
         progress_timeout: Seconds with nothing but pings after which the stream counts as stalled;
             None for no limit.
+        recalls: Whether a journal is asked for the answer first.
         candidates: The targets that can answer, the caller's own first.
         cooldowns: The targets that cool down; None if failures of other calls do not count.
         call_id: The id of the call, for its events.
@@ -76,6 +77,7 @@ class Recovery:
         thread: ThreadTurn | None = None,
         live: Collection[str] = (),
         progress_timeout: float | None = None,
+        recalls: bool = False,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
         call_id: str = "",
@@ -84,15 +86,24 @@ class Recovery:
         self.call = Call(policy, _model(body), now, route, call_id=call_id)
         self.events: list[RecoveryEvent] = self.call.events
         """What happened since `take_events()` was called last."""
-        self.message: Message | None = None
-        """The caller's message, once a stream was opened."""
         self._thread = thread
         self._body = body if thread is None else thread.first  # to be asked from the beginning
         self._whole = body if thread is None else thread.whole  # to be continued, if it is known
-        self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._prefill = prefill
         self._thinking_of: str | None = None  # the model whose thinking was delivered
         self._live = live
+        self._watch = Watch(self.call.bounds.ends, progress_timeout)
+        self._recalls = recalls
+        self._begin_message()
+        self.action: Action = READ
+        """What to do next."""
+        self._decide(now)
+
+    def _begin_message(self) -> None:
+        """Nothing of the answer is known."""
+        self.message: Message | None = None
+        """The caller's message, once a stream was opened."""
+        self._plan = Plan(self._request_body())  # of the attempt under way, or of the next one
         self._may_trim_word = True
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
@@ -102,7 +113,6 @@ class Recovery:
         self._extensions = 0  # requests for more of an answer that the model ended
         self._paused_at: int | None = None  # the growth of the message when the API paused it
         self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
-        self._watch = Watch(self.call.bounds.ends, progress_timeout)
         self._ledger = Ledger()
         self._request: Request | None = None  # whose response is read
         self._reading: Reading | None = None
@@ -110,11 +120,31 @@ class Recovery:
         self._growth = 0  # of the message, as far as the call was told
         self._progress_at: float | None = None  # when the message grew, if the call was not told
         self._kept_chars = 0  # that the caller had when the last attempt was cut
-        self.action: Action = READ
-        """What to do next."""
-        self._decide(now)
 
     # What a driver reports
+
+    def recalled(self, now: float, *, found: bool) -> None:
+        """The journal was asked for the answer.
+
+        Args:
+            now: Monotonic seconds.
+            found: Whether it holds some of it, which is read next.
+        """
+        self._recalls = False
+        if found:
+            self.call.begin_replay(now)
+        self._decide(now)
+
+    def deposed(self, now: float) -> None:
+        """Another process took the answer over: ask the journal again, from its beginning.
+
+        What was returned last is void.
+        """
+        failure = Failure(FailureKind.DROPPED, "another process took the answer over")
+        self.call.deposed(FailedAttempt(failure), now)
+        self._begin_message()
+        self._recalls = True
+        self._decide(now)
 
     def begin(self, now: float) -> None:
         """The request is about to be sent."""
@@ -144,7 +174,7 @@ class Recovery:
         if not self.message.has_thinking():
             self._thinking_of = self._target_model
         plan = self._plan
-        again = plan.mode is PlanMode.AGAIN
+        again, is_replay = plan.mode is PlanMode.AGAIN, self.call.is_replay
         self._ledger.begin_attempt(self.call.attempt.number, None if again else plan.prompt_tokens)
         self._reading = Reading(
             self.message,
@@ -154,6 +184,7 @@ class Recovery:
             mode=plan.mode,
             seam=plan.seam,
             whole=self.call.policy.json == "whole" and wants_json(self._body),
+            replays=is_replay,
         )
         self._seam = plan.seam
         # The request was sent: its body holds texts that may be long.
@@ -161,7 +192,7 @@ class Recovery:
         before = [(block, block.size()) for block in self.message.blocks]
         self._request = Request(self._plan, before)
         self._run = None
-        self._watch.begin(now)
+        self._watch.begin(now, stalls=not is_replay)
         self._decide(now)
 
     def answered(
@@ -184,6 +215,7 @@ class Recovery:
         if message is not None:
             self.call.answered(message)
             self._remember_answer(message)
+        self._tell_replayed(whole=True)
         self.call.succeeded(now)
         self._decide(now)
 
@@ -227,6 +259,8 @@ class Recovery:
     def body_ended(self, now: float) -> bytes:
         """The body ended without an error; return what the caller gets for that."""
         detail = "the stream ended before message_stop"
+        if self.call.is_replay:
+            detail = "the process that wrote the answer left it"
         failed = FailedAttempt(Failure(FailureKind.DROPPED, detail), EOFError(detail))
         return self.connection_lost(failed, now)
 
@@ -284,6 +318,11 @@ class Recovery:
         rest, self._rest = self._rest, b""
         return rest
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is complete, and the caller has been given its end."""
+        return self.call.phase is Phase.COMPLETE and not self._rest
+
     def take_events(self) -> list[RecoveryEvent]:
         """What happened since this was called last."""
         return self.call.take_events()
@@ -304,6 +343,8 @@ class Recovery:
         """Set the next action."""
         call = self.call
         match call.phase:
+            case Phase.ASKING if self._recalls:
+                self.action = RECALL
             case Phase.ASKING:
                 bounds = call.bounds
                 left, silence = bounds.time_left(now), bounds.longest_silence(now)
@@ -470,7 +511,8 @@ class Recovery:
         assert self.message is not None
         delivered = Delivered(self.message.blocks, self.message.open)
         if (
-            self._extensions >= self.call.policy.resuming.extend
+            self.call.is_replay
+            or self._extensions >= self.call.policy.resuming.extend
             or self.call.bounds.attempts >= self.call.policy.max_attempts
             or not can_extend(reading.stop_reason, reading.last_block, delivered, self._body)
         ):
@@ -493,6 +535,7 @@ class Recovery:
         self._record_attempt(now)
         out = reading.finish()
         self._record_message(is_stored=reading.stopped and self._ledger.is_first)
+        self._tell_replayed(whole=True)
         self.call.succeeded(now)
         return out
 
@@ -503,6 +546,7 @@ class Recovery:
         if reading.ended:
             return self._answer_ended(reading, now)
         self._record_attempt(now)
+        self._tell_replayed(whole=False)
         plan = self._next_plan()
         if isinstance(plan, EndTurn):
             out = reading.finish_as("tool_use")
@@ -557,7 +601,9 @@ class Recovery:
         The caller may not have it yet: thinking and tool calls are delivered when they are whole.
         """
         assert self._reading is not None
-        return None if self._reading.received_chars() else self.call.bounds.outage_ends
+        if self.call.is_replay or self._reading.received_chars():
+            return None
+        return self.call.bounds.outage_ends
 
     def _end_as_before(self) -> None:
         """End the message as the model did, as no more of it came."""
@@ -614,7 +660,7 @@ class Recovery:
         self.call.note(
             received_chars=received,
             delivered_chars=self._delivered_chars(self._reading, received),
-            usage=self._ledger.billed(),
+            usage=None if self.call.is_replay else self._ledger.billed(),
             seam=None if self._seam is None else self._seam.kind,
         )
 
@@ -625,6 +671,12 @@ class Recovery:
         if reading.ended and not self._request.before:
             return received  # nothing of a first attempt that ended was left out: do not count
         return self.message.chars_since([size for _, size in self._request.before])
+
+    def _tell_replayed(self, *, whole: bool) -> None:
+        """The journal was read to its end."""
+        if self.call.is_replay:
+            chars = self.call.attempt.received_chars
+            self.call.emit(Replayed, chars=chars, whole=whole)
 
     def _bill_cut_attempt(self) -> None:
         """Bill the attempt before this one, if only this one's input tells its output."""

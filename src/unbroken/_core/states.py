@@ -9,6 +9,9 @@ Where a bound is reached or there is nothing to ask for, the call is LOST; but i
 model had ended its answer, and only more of it was asked for. A call whose targets all
 cool down starts by WAITING.
 
+What a journal holds of the answer is read as if it were a response. A call that is DEPOSED, because
+another process took its answer over, asks the journal again.
+
 Closing is no failure. In any phase it makes the call CLOSED: no further request is made.
 
 The machine gets bytes, failures and the time. It has no sockets, threads or tasks: a driver turns
@@ -45,6 +48,7 @@ class Input(Enum):
     GAVE_UP = "no other attempt follows"
     CHARGED = "the retry budget allows another attempt"
     WAITED = "the wait is over"
+    DEPOSED = "another process took the answer over"
     CLOSE = "the caller closed the stream, or cancelled the task"
 
 
@@ -62,22 +66,25 @@ TRANSITIONS = {
         Input.EXTENDED: Phase.ASKING,
         Input.FAILED: Phase.CHARGING,
         Input.GAVE_UP: Phase.LOST,
+        Input.DEPOSED: Phase.ASKING,
         Input.CLOSE: Phase.CLOSED,
     },
     Phase.CHARGING: {
         Input.CHARGED: Phase.WAITING,
         Input.FINISHED: Phase.COMPLETE,
+        Input.DEPOSED: Phase.ASKING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
     Phase.WAITING: {
         Input.WAITED: Phase.ASKING,
         Input.FINISHED: Phase.COMPLETE,
+        Input.DEPOSED: Phase.ASKING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
-    Phase.COMPLETE: {Input.CLOSE: Phase.COMPLETE},
-    Phase.LOST: {Input.CLOSE: Phase.LOST},
+    Phase.COMPLETE: {Input.DEPOSED: Phase.ASKING, Input.CLOSE: Phase.COMPLETE},
+    Phase.LOST: {Input.DEPOSED: Phase.ASKING, Input.CLOSE: Phase.LOST},
     Phase.CLOSED: {Input.CLOSE: Phase.CLOSED},
 }
 

@@ -25,18 +25,25 @@ class Watch:
             stalled; None for no limit.
     """
 
-    __slots__ = ("_deadline", "_progress_timeout", "alarm", "last_event")
+    __slots__ = ("_deadline", "_longest", "_progress_timeout", "alarm", "last_event")
 
     def __init__(self, deadline: float | None, progress_timeout: float | None) -> None:
         self._deadline = math.inf if deadline is None else deadline
         self._progress_timeout = math.inf if progress_timeout is None else progress_timeout
+        self._longest = self._progress_timeout
         self.last_event = -math.inf
         """Monotonic seconds at which the last event other than a ping came."""
         self.alarm = -math.inf
         """Monotonic seconds at which to call `overdue()` again: nothing is overdue before."""
 
-    def begin(self, now: float) -> None:
-        """A stream was opened."""
+    def begin(self, now: float, *, stalls: bool = True) -> None:
+        """A stream was opened.
+
+        Args:
+            now: Monotonic seconds.
+            stalls: Whether it counts as stalled after the progress timeout.
+        """
+        self._longest = self._progress_timeout if stalls else math.inf
         self.last_event, self.alarm = now, -math.inf
 
     def ends(self, outage_ends: float | None) -> float:
@@ -50,7 +57,7 @@ class Watch:
     def overdue(self, now: float, outage_ends: float | None = None) -> Overdue | None:
         """What is overdue, if anything is; see `ends()`."""
         ends = self.ends(outage_ends)
-        self.alarm = min(ends, self.last_event + self._progress_timeout)
+        self.alarm = min(ends, self.last_event + self._longest)
         if now < self.alarm:
             return None
         if now >= self._deadline:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.journal.identity import fingerprint
 from unbroken._core.models import THINKING
 from unbroken._core.recovery import Recovery
 from unbroken._core.route import NOWHERE_ELSE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from unbroken._core.cooldown import Cooldowns
+    from unbroken._core.journal.identity import Identity
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
     from unbroken._core.route import Candidate
@@ -50,7 +52,8 @@ class Ask:
         streams: Whether the answer is to come as a stream.
         beta: Whether it is for the beta API.
         timeout: How long it waits for a byte; None if that is unknown, and cannot be changed.
-        host: The host that it is for, if there is no client of the SDK to ask.
+        host: The host that it is for.
+        path: The path that it is for.
         is_signed: Whether a signature covers the body, so that no other body can be sent.
         provider: Who serves the model, as OpenTelemetry's conventions name it.
         owner: Tells whose credentials it has.
@@ -63,9 +66,15 @@ class Ask:
     beta: bool
     timeout: ReadTimeout | None
     host: str = ""
+    path: str = ""
     is_signed: bool = False
     provider: str = "anthropic"
     owner: int = 0
+
+    def fingerprint(self) -> str:
+        """A digest of what is asked, by which a journal knows it."""
+        beta = self.headers.get("anthropic-beta", "")
+        return fingerprint(self.path, self.body, beta, self.host)
 
     @property
     def resumes(self) -> bool:
@@ -82,12 +91,14 @@ class HttpCall:
         policy: The policy of the call.
         machine: Decides what to do.
         reporter: Makes the report.
+        identity: How a journal knows it; None if it is not journaled.
     """
 
     ask: Ask
     policy: Policy
     machine: Recovery
     reporter: Reporter
+    identity: Identity | None = None
 
     @classmethod
     def begin(
@@ -97,6 +108,7 @@ class HttpCall:
         prefill: Prefill,
         thread: ThreadTurn | None,
         now: float,
+        identity: Identity | None = None,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
     ) -> HttpCall:
@@ -112,12 +124,13 @@ class HttpCall:
             thread=thread,
             live=_live_blocks(policy, ask, whole or ask.body) if ask.resumes else (),
             progress_timeout=_progress_timeout(policy, ask),
+            recalls=identity is not None,
             call_id=os.urandom(8).hex(),
             candidates=candidates,
             cooldowns=cooldowns,
         )
         reporter = Reporter(machine, lambda data: sdk_facts.message_of(data, beta=ask.beta))
-        return cls(ask, policy, machine, reporter)
+        return cls(ask, policy, machine, reporter, identity)
 
 
 def _progress_timeout(policy: Policy, ask: Ask) -> float | None:

@@ -141,6 +141,10 @@ class HttpDoor:
         failure = http_facts.transport_failure(error)
         return callers_own(error) if failure is None else FailedAttempt(failure, error)
 
+    def replayed(self, content_type: str, content: bytes) -> Any:
+        """A response for the caller, for an answer that a journal holds."""
+        raise NotImplementedError
+
     # How a lost call is told
 
     def final_response(self, lost: LostCall) -> Any:

@@ -13,6 +13,7 @@ from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.framing.eventstream import EventStream
 from unbroken._core.framing.frames import ServerSentEvents
+from unbroken._core.journal.identity import IDEMPOTENCY_KEY
 from unbroken._core.resume import PlanMode
 from unbroken._doors import http as http_facts
 from unbroken._doors import sdk_clients, sdk_facts
@@ -51,6 +52,8 @@ def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
         streams=request.stream and sends_stream,
         beta=sdk_facts.is_beta(request),
         timeout=None if timeout is None else ReadTimeout(timeout.read, is_set),
+        host="" if client is None else str(client.base_url),
+        path=request.url,
         provider=sdk_facts.provider_of(client),
         owner=sdk_facts.owner_of(request, client),
     )
@@ -84,6 +87,8 @@ class _SdkDoor(HttpDoor):
         self._fallbacks = fallbacks
         self._is_outermost = is_outermost
         self._request = request
+        if call.identity is not None:
+            self._request = sdk_facts.without_header(request, IDEMPOTENCY_KEY)
         self._call_next = call_next
         self._client = sdk_facts.client_of(call_next)
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
@@ -191,6 +196,20 @@ class _SdkDoor(HttpDoor):
             return FailedAttempt(Failure(FailureKind.REJECTED, "the client is closed"), cause)
         failure = http_facts.transport_failure(cause)
         return FailedAttempt(failure or http_facts.connection_failure(cause), cause)
+
+    def replayed(self, content_type: str, content: bytes) -> Any:
+        """A response for the caller, for an answer that a journal holds."""
+        library = http_facts.sdk_library()
+        http = library.Response(
+            200,
+            headers={"content-type": content_type},
+            content=content,
+            request=library.Request("POST", self.url),
+        )
+        self.response = sdk_facts.api_response(
+            self._request, self._client, http, is_async=self._is_async
+        )
+        return http
 
     # How a lost call is told
 
@@ -325,9 +344,12 @@ class SdkDoor(_SdkDoor):
         return upstream
 
     def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
-        if self._replays and http.is_success:
-            return self._read(response, http, b"".join(http.iter_raw()))
-        return http, http.read()
+        if not (self._replays and http.is_success):
+            return http, http.read()
+        raw = bytearray()
+        for part in http.iter_raw():
+            raw += part
+        return self._read(response, http, bytes(raw))
 
 
 class AsyncSdkDoor(_SdkDoor):
@@ -369,6 +391,9 @@ class AsyncSdkDoor(_SdkDoor):
         return upstream
 
     async def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
-        if self._replays and http.is_success:
-            return self._read(response, http, b"".join([part async for part in http.aiter_raw()]))
-        return http, await http.aread()
+        if not (self._replays and http.is_success):
+            return http, await http.aread()
+        raw = bytearray()
+        async for part in http.aiter_raw():
+            raw += part
+        return self._read(response, http, bytes(raw))

@@ -43,6 +43,7 @@ __all__ = [
     "streams_body",
     "takes_trace_headers",
     "timeout_of",
+    "without_header",
 ]
 
 _DEPTH = 32
@@ -138,6 +139,22 @@ def owner_of(request: anthropic.APIRequest, client: Any) -> int:
 def is_outermost(client: Any, middleware: object) -> bool:
     """Whether a middleware is the first of its client's; not if the client is unknown."""
     return client is not None and next(iter(client.middleware), None) is middleware
+
+
+def without_header(request: anthropic.APIRequest, name: str) -> anthropic.APIRequest:
+    """The request without a header.
+
+    Args:
+        request: The request.
+        name: The header, in lower case.
+    """
+    if name not in headers_of(request):
+        return request
+    bare = copy.copy(request)
+    bare.options = copy.copy(request.options)
+    kept = {key: value for key, value in dict(request.headers).items() if key.lower() != name}
+    bare.options.headers = kept
+    return bare
 
 
 def client_of(call_next: Callable[..., Any]) -> Any:

@@ -10,6 +10,13 @@ from unbroken._core.policy import Policy, current_policy
 from unbroken._core.route import NOWHERE_ELSE
 from unbroken._core.threads import Threads
 from unbroken._doors.call import HttpCall
+from unbroken._doors.durable import (
+    AsyncEntryLog,
+    EntryLog,
+    JournaledCall,
+    identity_of,
+    journal_state,
+)
 from unbroken._doors.observers import AsyncCallObserver, CallObserver, is_coroutine_function
 from unbroken._doors.targets import NO_FALLBACKS
 from unbroken._drive.aio import AsyncDriver
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from unbroken._drive.clock import AsyncClock, Clock
     from unbroken._drive.ports import Budget, Fleet
     from unbroken._telemetry.calls import CallTelemetry
+    from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
 
@@ -46,6 +54,8 @@ class ClientState:
         meter_provider: Creates the metrics; the global provider if None.
         on_event: Called with each `RecoveryEvent`.
         clock: The time, for tests.
+        journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
+            header; that of the variable `UNBROKEN_JOURNAL` if None.
         fallbacks: Other targets that can answer.
         fleet: What other processes share with this one.
 
@@ -62,6 +72,7 @@ class ClientState:
         meter_provider: MeterProvider | None,
         on_event: Callable[[RecoveryEvent], object] | None,
         clock: Clock | AsyncClock | None,
+        journal: Journal | None,
         fallbacks: Fallbacks = NO_FALLBACKS,
         fleet: Fleet | None = None,
     ) -> None:
@@ -77,6 +88,7 @@ class ClientState:
         self.async_clock: AsyncClock = (
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
+        self._journal = journal_state(journal)
         self.fallbacks = fallbacks
         """Other targets that can answer."""
         self._fleet = fleet
@@ -119,23 +131,40 @@ class ClientState:
         if self._cooldowns is not None:
             candidates = self.fallbacks.candidates(ask, client, thread)
         return HttpCall.begin(
-            ask, self.current_policy(), self._prefill, thread, now, candidates, self._cooldowns
+            ask,
+            self.current_policy(),
+            self._prefill,
+            thread,
+            now,
+            None if self._journal is None else identity_of(ask),
+            candidates,
+            self._cooldowns,
         )
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
         self.check_for_threads()
-        observer = CallObserver(self._told(call, door.url, method), self._on_event)
-        return Driver(call.machine, door, self.clock, observer, self._budget(call))
+        telemetry = self._told(call, door.url, method)
+        observer = CallObserver(telemetry, self._on_event)
+        log = None
+        if self._journal is not None and call.identity is not None:
+            journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
+            log = EntryLog(self._journal, journaled)
+        return Driver(call.machine, door, self.clock, observer, self._budget(call), log)
 
     def async_driver(
         self, call: HttpCall, door: AsyncSdkDoor | AsyncTransportDoor, method: str
     ) -> AsyncDriver:
         """A driver of a call, for tasks."""
-        observer = AsyncCallObserver(self._told(call, door.url, method), self._on_event)
+        telemetry = self._told(call, door.url, method)
+        observer = AsyncCallObserver(telemetry, self._on_event)
         budget = self._budget(call)
         shared = None if budget is None else LocalBudget(budget)
-        return AsyncDriver(call.machine, door, self.async_clock, observer, shared)
+        log = None
+        if self._journal is not None and call.identity is not None:
+            journaled = JournaledCall(call.identity, call.ask.resumes, door, telemetry)
+            log = AsyncEntryLog(self._journal, journaled)
+        return AsyncDriver(call.machine, door, self.async_clock, observer, shared, log)
 
     def _told(self, call: HttpCall, url: str, method: str) -> CallTelemetry:
         ask = call.ask

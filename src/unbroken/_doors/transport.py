@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 
 from unbroken._core.failures import FailureKind
-from unbroken._core.framing.frames import from_json, to_json
+from unbroken._core.framing.eventstream import CONTENT_TYPE, EventStream
+from unbroken._core.framing.frames import ServerSentEvents, from_json, to_json
+from unbroken._core.journal.identity import IDEMPOTENCY_KEY
 from unbroken._doors import http as http_facts
 from unbroken._doors.call import Ask, ReadTimeout
 from unbroken._doors.door import CONNECTION, HttpDoor, explain, is_response
@@ -17,10 +19,12 @@ from unbroken._doors.responses import spliced_response
 from unbroken._doors.upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from unbroken._core.actions import Send
     from unbroken._core.call import FailedAttempt, LostCall
+    from unbroken._core.framing.frames import Framing
     from unbroken._core.resume import Plan
     from unbroken._doors.call import HttpCall
     from unbroken._drive.clock import AsyncClock, Clock
@@ -59,6 +63,7 @@ def ask_of(request: Any) -> Ask | None:
         beta=b"beta=true" in request.url.query,
         timeout=_timeout_of(request),
         host=str(request.url.netloc, "ascii"),
+        path=request.url.path,
         is_signed=request.headers.get("authorization", "").startswith("AWS4-"),
         provider=_provider(path, request.url.host),
         owner=hash((request.headers.get("x-api-key"), request.headers.get("authorization"))),
@@ -137,13 +142,30 @@ class _TransportDoor(HttpDoor):
     def __init__(self, call: HttpCall, inner: Any, request: Any, clock: Clock | AsyncClock) -> None:
         super().__init__(call, clock)
         self._inner = inner
-        self._request = request
         self._library = http_facts.library_of(request)
-        self._first: HttpUpstream | AsyncHttpUpstream | None = None
+        self._request = request
+        if call.identity is not None:
+            self._request = self._without(IDEMPOTENCY_KEY, request)
+        self._framing: Callable[[], Framing] = ServerSentEvents
+        """Makes a writer of frames for the caller."""
         self.url = str(request.url)
         """The URL that requests go to."""
 
     # Requests
+
+    def _without(self, header: str, request: Any) -> Any:
+        """The request without a header."""
+        if header not in request.headers:
+            return request
+        headers = request.headers.copy()
+        del headers[header]
+        return self._library.Request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.content,
+            extensions=request.extensions,
+        )
 
     def _next_request(self, send: Send) -> Any:
         plan, extensions = send.plan, self._extensions(send)
@@ -205,6 +227,16 @@ class _TransportDoor(HttpDoor):
             return http
         return spliced_response(http, self._content_class, http.content, {})
 
+    def replayed(self, content_type: str, content: bytes) -> Any:
+        """A response for the caller, for an answer that a journal holds."""
+        self._framing = EventStream if content_type == CONTENT_TYPE else ServerSentEvents
+        return self._library.Response(
+            200,
+            headers={"content-type": content_type},
+            content=content,
+            request=self._request,
+        )
+
     # How a lost call is told
 
     def _error_response(self, lost: LostCall) -> Any:
@@ -215,12 +247,11 @@ class _TransportDoor(HttpDoor):
     def _error_frame(self, failed: FailedAttempt) -> bytes | None:
         if not is_response(failed):
             return super()._error_frame(failed)
-        assert self._first is not None
         error = {
             "type": failed.failure.error_type or "api_error",
             "message": failed.message or failed.failure.detail,
         }
-        return self._first.framing().encode("error", {"type": "error", "error": error})
+        return self._framing().encode("error", {"type": "error", "error": error})
 
     def closed(self) -> Exception:
         """What a reader gets after somebody closed the stream."""
@@ -271,7 +302,7 @@ class TransportDoor(_TransportDoor):
                 answer = self._answer(http, http.read())
             self._started(request, http)
             upstream = HttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-            self._first = self._first or upstream
+            self._framing = upstream.framing
             self.opened = upstream
         except BaseException:
             http.close()
@@ -295,7 +326,7 @@ class AsyncTransportDoor(_TransportDoor):
                 answer = self._answer(http, await http.aread())
             self._started(request, http)
             upstream = AsyncHttpUpstream(http, answer, is_stream=self._ask.resumes and can_read)
-            self._first = self._first or upstream
+            self._framing = upstream.framing
             self.opened = upstream
         except BaseException:
             await http.aclose()

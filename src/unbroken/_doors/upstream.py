@@ -56,6 +56,11 @@ class _Upstream:
     def _is_compressed(self) -> bool:
         return "content-encoding" in self.http.headers
 
+    def content(self) -> bytes:
+        """The whole answer, as it came."""
+        content: bytes = self.http.content
+        return content
+
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
         assert self._framing is not None

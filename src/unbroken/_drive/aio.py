@@ -7,19 +7,35 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_end, is_retry
+from unbroken._core.actions import (
+    READ,
+    AskBudget,
+    GiveUp,
+    Recall,
+    Send,
+    Sleep,
+    is_end,
+    is_retry,
+)
 from unbroken._drive.clock import AsyncInterrupt
 from unbroken._drive.drain import AsyncRunner, process
 from unbroken._drive.finalizers import finalizers
 from unbroken._drive.limit import AsyncReadLimit, AsyncSendLimit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from unbroken._core.actions import Action
+    from unbroken._core.framing.frames import Framing
     from unbroken._core.recovery import Recovery
     from unbroken._drive.clock import AsyncClock
-    from unbroken._drive.ports import AsyncBudget, AsyncDoor, AsyncObserver, AsyncUpstream
+    from unbroken._drive.ports import (
+        AsyncBudget,
+        AsyncDoor,
+        AsyncLog,
+        AsyncObserver,
+        AsyncUpstream,
+    )
 
 __all__ = ["AsyncDriver"]
 
@@ -33,9 +49,11 @@ class AsyncDriver:
         clock: The time.
         observer: Is notified of what happens.
         budget: Is asked before each retry; None if the policy has none.
+        log: Its entry in a journal, if it has one.
     """
 
     _chunks: AsyncIterator[bytes]  # once a response started
+    _framing: Callable[[], Framing]  # once a stream was opened
     _is_open = False
 
     def __init__(
@@ -45,12 +63,14 @@ class AsyncDriver:
         clock: AsyncClock,
         observer: AsyncObserver,
         budget: AsyncBudget | None,
+        log: AsyncLog | None = None,
     ) -> None:
         self._machine = machine
         self._door = door
         self._clock = clock
         self._observer = observer
         self._budget = budget
+        self._log = log
         self._interrupt = AsyncInterrupt()
         self._closing = False
         self._reading = False
@@ -75,6 +95,8 @@ class AsyncDriver:
         except BaseException:
             await self.close()
             raise
+        if isinstance(self._machine.action, GiveUp):
+            self._leave_log()
         return self._machine.action
 
     def __aiter__(self) -> Self:
@@ -98,6 +120,8 @@ class AsyncDriver:
                     out = self._body_over(error)
                 else:
                     out = machine.receive(chunk, self._clock.now())
+                if out and self._log is not None:
+                    out = await self._journaled(out)
                 if machine.events and machine.action is READ:
                     await self._notify()  # other actions are told of after the caller got its bytes
         except BaseException as error:
@@ -126,6 +150,7 @@ class AsyncDriver:
         finally:
             await self._abort()
         if not self._reading:
+            self._leave_log()
             await self._notify()
 
     async def _abort(self) -> None:
@@ -159,6 +184,7 @@ class AsyncDriver:
     def finish(self) -> None:
         """End a call that nobody reads any more, where nothing can be awaited."""
         self._closing = True
+        self._leave_log()
         self.upstream = self._door.opened = None
         self._machine.close(self._clock.now())
         for event in self._machine.take_events():
@@ -192,6 +218,8 @@ class AsyncDriver:
             self._machine.waited(self._clock.now())
         elif isinstance(action, AskBudget):
             await self._ask_budget()
+        elif isinstance(action, Recall):
+            await self._recall()
         else:
             return False
         return True
@@ -207,7 +235,39 @@ class AsyncDriver:
             self._not_sent(error)
         else:
             self._take_in(upstream)
+            if self._log is not None and not upstream.is_stream:
+                await self._journal_answer(upstream)
         await self._notify()
+
+    async def _recall(self) -> None:
+        """Read what the journal holds, if it holds anything."""
+        assert self._log is not None
+        upstream = await self._log.recall()
+        self._machine.recalled(self._clock.now(), found=upstream is not None)
+        if upstream is not None:
+            await self._notify()
+            self._take_in(upstream)
+        await self._notify()
+
+    async def _journaled(self, out: bytes) -> bytes:
+        """Append what the caller is to get, and return it."""
+        assert self._log is not None
+        ends = self._machine.is_complete
+        delivered = await self._log.deliver(out, self._framing, ends=ends)
+        if delivered is not None:
+            return delivered
+        self._machine.deposed(self._clock.now())
+        return b""
+
+    async def _journal_answer(self, upstream: AsyncUpstream) -> None:
+        assert self._log is not None
+        answer = upstream.content() if upstream.answer is not None else None
+        if not await self._log.put(answer):
+            self._machine.deposed(self._clock.now())
+
+    def _leave_log(self) -> None:
+        if self._log is not None:
+            self._log.leave()
 
     def _not_sent(self, error: Exception) -> None:
         """No answer started."""
@@ -221,6 +281,7 @@ class AsyncDriver:
         """Report a response to the machine."""
         self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
+        self._framing = upstream.framing
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
         if upstream.is_stream:
@@ -268,22 +329,24 @@ class AsyncDriver:
         await self._notify()
         action = self._machine.action
         if action is READ:
-            return self._machine.drain(self._clock.now())
+            out = self._machine.drain(self._clock.now())
+            return await self._journaled(out) if out and self._log is not None else out
         if isinstance(action, GiveUp):
             return await self._give_up(action)
-        if isinstance(action, Send | Sleep | AskBudget):
+        if isinstance(action, Recall | Send | Sleep | AskBudget):
             await self._release()
             await self._prepare(action)
             return b""
         await self._drain()
         rest = self._machine.take_rest()
         if rest:
-            return rest
+            return await self._journaled(rest) if self._log is not None else rest
         raise StopAsyncIteration
 
     async def _give_up(self, action: GiveUp) -> bytes:
         """Tell the caller, once, how the call was lost."""
         await self._release()
+        self._leave_log()
         if self._gave_up:
             raise StopAsyncIteration
         self._gave_up = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
     from unbroken._core.actions import Send
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncBudget",
     "AsyncDoor",
+    "AsyncLog",
     "AsyncObserver",
     "AsyncUpstream",
     "Budget",
     "Door",
     "Fleet",
+    "Log",
     "Observer",
     "Upstream",
 ]
@@ -48,6 +50,9 @@ class _Response(Protocol):
 
     def framing(self) -> Framing:
         """A new reader of the events of the body."""
+
+    def content(self) -> bytes:
+        """The whole answer, as it came."""
 
     def hang_up(self) -> None:
         """Shut down the socket, if it is this response's own: nothing is awaited or locked."""
@@ -174,3 +179,60 @@ class AsyncBudget(Protocol):
 
     async def take(self, now: float) -> bool:
         """Take one retry; False if none is left. `now` is in monotonic seconds."""
+
+
+class _EndOfLog(Protocol):
+    def leave(self) -> None:
+        """The call is over. May be called twice, by any thread or task."""
+
+
+class Log(_EndOfLog, Protocol):
+    """The entry of one call in a journal, for threads."""
+
+    def recall(self) -> Upstream | None:
+        """Claim the entry, and return what it holds of the answer; None if that is nothing.
+
+        Raises:
+            ValueError: If it is of another request.
+            JournalUnavailable: If the journal fails, and is required.
+        """
+
+    def deliver(self, data: bytes, framing: Callable[[], Framing], *, ends: bool) -> bytes | None:
+        """Append bytes for the caller, unless they were read from there, and return them.
+
+        Args:
+            data: Whole frames, as the machine returned them.
+            framing: Makes a reader of them.
+            ends: Whether the answer is complete with them.
+
+        Returns:
+            What the caller gets; None if another process took the answer over.
+
+        Raises:
+            JournalUnavailable: If the journal fails, and is required.
+        """
+
+    def put(self, answer: bytes | None) -> bool:
+        """Append a whole answer; None for a response that is none.
+
+        Returns:
+            Whether the caller gets it; not if another process took it over.
+
+        Raises:
+            JournalUnavailable: If the journal fails, and is required.
+        """
+
+
+class AsyncLog(_EndOfLog, Protocol):
+    """The entry of one call in a journal, for tasks. Each method is as in `Log`."""
+
+    async def recall(self) -> AsyncUpstream | None:
+        """Claim the entry, and return what it holds of the answer; None if that is nothing."""
+
+    async def deliver(
+        self, data: bytes, framing: Callable[[], Framing], *, ends: bool
+    ) -> bytes | None:
+        """Append bytes for the caller, unless they were read from there, and return them."""
+
+    async def put(self, answer: bytes | None) -> bool:
+        """Append a whole answer; None for a response that is none."""

@@ -8,19 +8,29 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from unbroken._core.actions import READ, AskBudget, GiveUp, Send, Sleep, is_end, is_retry
+from unbroken._core.actions import (
+    READ,
+    AskBudget,
+    GiveUp,
+    Recall,
+    Send,
+    Sleep,
+    is_end,
+    is_retry,
+)
 from unbroken._drive.clock import Interrupt
 from unbroken._drive.drain import Runner, process
 from unbroken._drive.finalizers import finalizers
 from unbroken._drive.limit import ReadLimit, SendLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from unbroken._core.actions import Action
+    from unbroken._core.framing.frames import Framing
     from unbroken._core.recovery import Recovery
     from unbroken._drive.clock import Clock
-    from unbroken._drive.ports import Budget, Door, Observer, Upstream
+    from unbroken._drive.ports import Budget, Door, Log, Observer, Upstream
 
 __all__ = ["Driver"]
 
@@ -34,9 +44,11 @@ class Driver:
         clock: The time.
         observer: Is notified of what happens.
         budget: Is asked before each retry; None if the policy has none.
+        log: Its entry in a journal, if it has one.
     """
 
     _chunks: Iterator[bytes]  # once a response started
+    _framing: Callable[[], Framing]  # once a stream was opened
     _is_open = False
 
     def __init__(
@@ -46,12 +58,14 @@ class Driver:
         clock: Clock,
         observer: Observer,
         budget: Budget | None,
+        log: Log | None = None,
     ) -> None:
         self._machine = machine
         self._door = door
         self._clock = clock
         self._observer = observer
         self._budget = budget
+        self._log = log
         self._lock = threading.Lock()  # tasks need none: one thread runs them all
         self._interrupt = Interrupt()
         self._closing = False
@@ -77,6 +91,8 @@ class Driver:
         except BaseException:
             self.close()
             raise
+        if isinstance(self._machine.action, GiveUp):
+            self._leave_log()
         return self._machine.action
 
     def __iter__(self) -> Self:
@@ -100,6 +116,8 @@ class Driver:
                     out = self._body_over(error)
                 else:
                     out = machine.receive(chunk, self._clock.now())
+                if out and self._log is not None:
+                    out = self._journaled(out)
                 if machine.events and machine.action is READ:
                     self._notify()  # other actions are told of after the caller got its bytes
         except BaseException as error:
@@ -129,6 +147,7 @@ class Driver:
         finally:
             self._abort()
         if not self._reading:
+            self._leave_log()
             self._notify()
 
     def _abort(self) -> None:
@@ -191,6 +210,8 @@ class Driver:
             self._machine.waited(self._clock.now())
         elif isinstance(action, AskBudget):
             self._ask_budget()
+        elif isinstance(action, Recall):
+            self._recall()
         else:
             return False
         return True
@@ -206,7 +227,39 @@ class Driver:
             self._not_sent(error)
         else:
             self._take_in(upstream)
+            if self._log is not None and not upstream.is_stream:
+                self._journal_answer(upstream)
         self._notify()
+
+    def _recall(self) -> None:
+        """Read what the journal holds, if it holds anything."""
+        assert self._log is not None
+        upstream = self._log.recall()
+        self._machine.recalled(self._clock.now(), found=upstream is not None)
+        if upstream is not None:
+            self._notify()
+            self._take_in(upstream)
+        self._notify()
+
+    def _journaled(self, out: bytes) -> bytes:
+        """Append what the caller is to get, and return it."""
+        assert self._log is not None
+        ends = self._machine.is_complete
+        delivered = self._log.deliver(out, self._framing, ends=ends)
+        if delivered is not None:
+            return delivered
+        self._machine.deposed(self._clock.now())
+        return b""
+
+    def _journal_answer(self, upstream: Upstream) -> None:
+        assert self._log is not None
+        answer = upstream.content() if upstream.answer is not None else None
+        if not self._log.put(answer):
+            self._machine.deposed(self._clock.now())
+
+    def _leave_log(self) -> None:
+        if self._log is not None:
+            self._log.leave()
 
     def _not_sent(self, error: Exception) -> None:
         """No answer started."""
@@ -220,6 +273,7 @@ class Driver:
         """Report a response to the machine."""
         self.upstream, self._door.opened = upstream, None
         machine, now = self._machine, self._clock.now()
+        self._framing = upstream.framing
         self._chunks = upstream.chunks()
         status, request_id = upstream.status, upstream.request_id
         if upstream.is_stream:
@@ -267,22 +321,24 @@ class Driver:
         self._notify()
         action = self._machine.action
         if action is READ:
-            return self._machine.drain(self._clock.now())
+            out = self._machine.drain(self._clock.now())
+            return self._journaled(out) if out and self._log is not None else out
         if isinstance(action, GiveUp):
             return self._give_up(action)
-        if isinstance(action, Send | Sleep | AskBudget):
+        if isinstance(action, Recall | Send | Sleep | AskBudget):
             self._release()
             self._prepare(action)
             return b""
         self._drain()
         rest = self._machine.take_rest()
         if rest:
-            return rest
+            return self._journaled(rest) if self._log is not None else rest
         raise StopIteration
 
     def _give_up(self, action: GiveUp) -> bytes:
         """Tell the caller, once, how the call was lost."""
         self._release()
+        self._leave_log()
         if self._gave_up:
             raise StopIteration
         self._gave_up = True

@@ -77,14 +77,16 @@ class CallTelemetry:
 
     Args:
         spans: The spans of the call.
+        metrics: The metrics of the call.
         others: What else is told.
     """
 
     _ended = False
 
-    def __init__(self, spans: CallSpans, *others: _Listener) -> None:
+    def __init__(self, spans: CallSpans, metrics: CallMetrics, *others: _Listener) -> None:
         self._spans = spans
-        self._listeners: tuple[_Listener, ...] = (spans, *others)
+        self._metrics = metrics
+        self._listeners: tuple[_Listener, ...] = (spans, metrics, *others)
         # Reentrant: a log handler may close the stream that it is told about.
         self._lock = threading.RLock()
 
@@ -100,6 +102,10 @@ class CallTelemetry:
                         listener.notify(event)
                 except Exception:  # noqa: BLE001  # no answer may be lost to its telemetry
                     logger.debug("telemetry failed at %s", type(event).__name__, exc_info=True)
+
+    def journal_failed(self) -> None:
+        """Count a failure of the journal of the call."""
+        self._metrics.journal_failed()
 
     def sending(self) -> AbstractContextManager[None]:
         """Make the attempt's span the current one, for as long as a request is being sent."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 
-from unbroken._core.attempts import Outcome
+from unbroken._core.attempts import AttemptKind, Outcome
 from unbroken._core.events import (
     AttemptFailed,
     Cancelled,
     Completed,
     Extended,
     GaveUp,
+    Replayed,
     Resumed,
     Waiting,
 )
@@ -23,6 +24,7 @@ from unbroken._telemetry.facts import (
     call_outcome,
     error_type,
     input_tokens,
+    of_target,
     time_to_first_chunk,
 )
 from unbroken._telemetry.scopes import VERSION
@@ -67,6 +69,12 @@ class Instruments:
             names.SEAMS,
             "{seam}",
             "Joints between the text of an attempt and the text before it, by what proved them.",
+        )
+        self.replays = meter.create_counter(
+            names.REPLAYS, "{replay}", "Calls that got what a journal holds of their answer."
+        )
+        self.journal_failures = meter.create_counter(
+            names.JOURNAL_FAILURES, "{failure}", "Calls that go on without their journal."
         )
         self.wait = meter.create_histogram(
             names.WAIT,
@@ -142,8 +150,14 @@ class CallMetrics:
                 self._to.wait.record(event.seconds, self._of_failure(event.attempt.failure))
             case Resumed():
                 self._resumed(event)
+            case Replayed():
+                self._to.replays.add(1, {**self._of_call, names.REPLAY_WHOLE: event.whole})
             case Completed() | GaveUp() | Cancelled():
                 self._ended(event)
+
+    def journal_failed(self) -> None:
+        """Count a failure of the journal."""
+        self._to.journal_failures.add(1, self._of_call)
 
     def _of_failure(self, failure: Failure | None) -> dict[str, Any]:
         if failure is None:
@@ -151,9 +165,15 @@ class CallMetrics:
         return {**self._of_call, names.FAILURE_KIND: failure.kind.value}
 
     def _of_attempt(self, attempt: Attempt) -> dict[str, Any]:
-        return {**self._of_call, names.ATTEMPT_KIND: attempt.kind.value}
+        return {
+            **self._of_call,
+            **of_target(attempt),
+            names.ATTEMPT_KIND: attempt.kind.value,
+        }
 
     def _count_attempt(self, attempt: Attempt) -> None:
+        if attempt.kind is AttemptKind.REPLAY:
+            return  # no request
         attributes = {**self._of_failure(attempt.failure), **self._of_attempt(attempt)}
         if attempt.outcome is not None:
             attributes[names.ATTEMPT_OUTCOME] = attempt.outcome.value

@@ -24,6 +24,7 @@ from unbroken._telemetry.facts import (
     identifier,
     input_tokens,
     known,
+    of_target,
     time_to_first_chunk,
 )
 from unbroken._telemetry.propagation import outgoing
@@ -112,13 +113,14 @@ class CallSpans:
         return known(
             {
                 names.REQUEST_METHOD: self._endpoint.method,
-                names.RESEND_COUNT: attempt.number - 1 or None,
+                names.RESEND_COUNT: max(attempt.number - 1, 0) or None,
                 **self._server(),
                 names.CALL_ID: event.call_id,
                 names.ATTEMPT_NUMBER: attempt.number,
                 names.ATTEMPT_KIND: attempt.kind.value,
                 names.WAIT_S: attempt.waited,
                 names.MODEL: event.model,
+                **of_target(attempt),
             }
         )
 

@@ -48,6 +48,7 @@ class Reading:
         mode: What was asked for.
         seam: Joins its first text to the text delivered before; None if nothing was.
         whole: Whether texts, too, are delivered when the message ends.
+        replays: Whether it was delivered before, so that nothing need be held back.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Reading:
         mode: PlanMode = PlanMode.AGAIN,
         seam: Seam | None = None,
         whole: bool = False,
+        replays: bool = False,
     ) -> None:
         continues = mode is not PlanMode.AGAIN
         self.framing = framing
@@ -77,12 +79,13 @@ class Reading:
         self._message = message
         self._ledger = ledger
         self._live = frozenset(live)
+        self._replays = replays
         self._keeps = mode is PlanMode.USER_TURN
         # Its thinking is bound to turns that the caller's history does not have, or comes twice.
         self._mutes_thinking = continues or message.has_thinking()
         self._text = TextJoin(message, seam, continues=continues)
-        self._whole = whole
-        self._held = HeldBlocks(until_end=whole)
+        self._whole = whole and not replays
+        self._held = HeldBlocks(until_end=self._whole)
         self._incoming: _Incoming | None = None
         self._received: list[Block] = []
         self._ending: list[Event] = []  # its message_deltas, and its message_stop
@@ -160,8 +163,10 @@ class Reading:
         return out
 
     def _is_live(self, block: Block) -> bool:
+        if self._replays or block.handling is Handling.UNKNOWN:
+            return True
         named = f"{block.type} {block.start.get('name')}"
-        return block.handling is Handling.UNKNOWN or not self._live.isdisjoint((block.type, named))
+        return not self._live.isdisjoint((block.type, named))
 
     def _block_delta(self, event: Event) -> bytes:
         incoming = self._incoming_at(event)
