@@ -298,6 +298,7 @@ class Call:
     def deposed(self, failed: FailedAttempt, now: float) -> None:
         """Another process took the answer over: what the attempt brought since is void."""
         self.events.clear()
+        self.has_ended = False
         self.reason = None
         self.phase = after(self.phase, Input.DEPOSED)
         seconds = now - self._attempt_begun
