@@ -29,8 +29,6 @@ DROPS: dict[str, Any] = {
     "clean end": faults.eof(after_chars=AT),
     "error event": faults.error_event("api_error", after_chars=AT),
 }
-ELSEWHERE = faults.error_event("overloaded_error", after_chars=AT)
-"""What the answer goes on after with another target."""
 MODELS = {"prefill": common.PREFILL_MODEL, "user turn": common.MODEL}
 
 
@@ -69,34 +67,22 @@ class Stopwatch:
 
 
 def measure(model: str, drop: Any, rounds: int) -> dict[str, Any]:
-    """Milliseconds of the three calls, in turn, where the same target goes on."""
-    with serving(Settings(CHARS)) as server:
-        return _measure(model, drop, rounds, server, server)
-
-
-def measure_elsewhere(model: str, drop: Any, rounds: int) -> dict[str, Any]:
-    """Milliseconds of the three calls, in turn, where another target goes on."""
-    with serving(Settings(CHARS)) as server, serving(Settings(CHARS)) as other:
-        return _measure(model, drop, rounds, server, other)
-
-
-def _measure(model: str, drop: Any, rounds: int, server: Any, other: Any) -> dict[str, Any]:
+    """Milliseconds of the three calls, in turn."""
     whole, dropped, trips = [], [], []
     watch = Stopwatch()
     # What is measured is the time beyond the wait, so there is none.
     policy = unbroken.Policy(time_scale=0, budget=None)
-    bare = anthropic.Anthropic(base_url=server.url, api_key="k")
-    spare = anthropic.Anthropic(base_url=other.url, api_key="k")
-    fallbacks = [] if other is server else [unbroken.Target(client=spare)]
-    with spare, unbroken.wrap(bare, policy, on_event=watch, fallbacks=fallbacks) as client:
-        for number in range(rounds):
-            gc.collect()
-            whole.append(call(client, model, 3 * number)[1])
-            server.script(drop)
-            dropped.append(call(client, model, 3 * number + 1)[1])
-            with anthropic.Anthropic(base_url=other.url, api_key="k") as fresh:
-                trips.append(call(fresh, model, 3 * number + 2)[0])
-    requests = sum(len(one.requests()) for one in {server, other})
+    with serving(Settings(CHARS)) as server:
+        bare = anthropic.Anthropic(base_url=server.url, api_key="k")
+        with unbroken.wrap(bare, policy, on_event=watch) as client:
+            for number in range(rounds):
+                gc.collect()
+                whole.append(call(client, model, 3 * number)[1])
+                server.script(drop)
+                dropped.append(call(client, model, 3 * number + 1)[1])
+                with anthropic.Anthropic(base_url=server.url, api_key="k") as fresh:
+                    trips.append(call(fresh, model, 3 * number + 2)[0])
+        requests = len(server.requests())
     assert len(watch.took) == rounds
     beyond = [took - trip for took, trip in zip(watch.took, trips, strict=True)]
     return {
@@ -122,10 +108,6 @@ def main() -> None:
         for name, drop in DROPS.items():
             results["cases"][f"{name}, {how}"] = measure(model, drop, rounds)
             common.note(f"{name}, {how}: done")
-        results["cases"][f"overload, another target, {how}"] = measure_elsewhere(
-            model, ELSEWHERE, rounds
-        )
-        common.note(f"overload, another target, {how}: done")
     print(report(results))
     common.save("recovery", results)
 
