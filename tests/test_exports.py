@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "telemetry": {"_doors", "_telemetry"},
     "middleware": {"_core", "_doors", "_drive", "journal"},
     "transport": {"_core", "_doors", "_drive", "journal"},
-    "_install": {"_core", "_doors", "journal", "middleware"},
+    "_install": {"_core", "_doors", "_drive", "journal", "middleware"},
     "unbroken": {
         "_core",
         "_doors",

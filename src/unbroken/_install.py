@@ -9,9 +9,11 @@ from unbroken._doors import sdk_clients
 from unbroken.middleware import RecoveryMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from unbroken._core.policy import Policy
+    from unbroken._doors.targets import Target
+    from unbroken._drive.ports import Fleet
     from unbroken.journal.protocol import Journal
 
 __all__ = ["install", "uninstall"]
@@ -31,7 +33,7 @@ class _Installation:
         if self._recovery is None or not _lacks_recovery(others):
             return
         recovery = self._recovery
-        recovery.check_for(client)
+        recovery.check_events_for(client)
         options["middleware"] = (*(others or ()), recovery)
         if options.get("max_retries", 0) is not None:  # the SDK says what is wrong with None
             options["max_retries"] = 0
@@ -63,6 +65,8 @@ def install(
     meter_provider: Any = None,
     on_event: Callable[[Any], Any] | None = None,
     clock: Any = None,
+    fallbacks: Sequence[Target] = (),
+    fleet: Fleet | None = None,
     journal: Journal | None = None,
 ) -> None:
     """Give every client of the SDK that is made from now on answers that reach their end.
@@ -85,6 +89,9 @@ def install(
         on_event: Called with each `RecoveryEvent`, at the time. A coroutine function serves async
             clients only: a sync client then raises `ValueError` when it is made.
         clock: The time, for tests: an object with `now()`, `wall()` and `sleep()`.
+        fallbacks: Other models, accounts, regions or platforms, as for `wrap()`. One whose client
+            is a sync one serves sync clients alone, and one whose client is async, async clients.
+        fleet: A `RedisFleet`, with whose processes cooldowns and the retry budget are shared.
         journal: Keeps the answers of `unbroken.durable()` and of calls with an `Idempotency-Key`
             header; that of the variable `UNBROKEN_JOURNAL` if None.
 
@@ -99,6 +106,8 @@ def install(
         meter_provider=meter_provider,
         on_event=on_event,
         clock=clock,
+        fallbacks=fallbacks,
+        fleet=fleet,
         journal=journal,
     )
     with _lock:

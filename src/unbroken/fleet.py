@@ -6,12 +6,14 @@ what they have been told: while Redis is away, each process is on its own.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import queue
 import threading
 import time
 import uuid
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +34,14 @@ if TYPE_CHECKING:
 __all__ = ["RedisFleet"]
 
 _CHANNEL = "unbroken:fleet"
-_COOLDOWN = "unbroken:cooldown:"
+_COOLDOWNS = "unbroken:cooldowns"
+"""A sorted set: each target, and when its cooldown ends by the clock of Redis."""
+_KEPT = 7 * 86_400
+"""Seconds that it is kept after the last cooldown."""
 _RECONNECT = 1.0
 """Seconds between attempts to reach Redis."""
+_QUIET = 15.0
+"""Seconds without a message after which Redis is asked whether it is still there."""
 _MOST_UNSENT = 1000
 
 
@@ -44,8 +51,12 @@ class RedisFleet:
     A target that failed cools down for all of them: their calls go to fallbacks, or wait. They have
     one retry budget, which time alone refills.
 
+    A process that is forked shares from its first call on. The threads end with the process, or
+    with `close()`.
+
     Args:
-        url: The server, such as `redis://cache:6379/0`; also `rediss://` and `unix://`.
+        url: The server, such as `redis://cache:6379/0`; also `rediss://` and `unix://`. It is
+            Redis 6.2 or later, or Valkey.
         budget: The retry budget of all processes together; it takes the place of `Policy.budget`,
             unless that is None.
         timeout: Seconds to wait for Redis: here, for what is known so far, and in the thread that
@@ -68,97 +79,162 @@ class RedisFleet:
         self._listener: Any = redis.Redis.from_url(url, socket_timeout=None, **options)
         self._timeout = timeout
         self._id = uuid.uuid4().hex
-        self._closed = False
+        self._over = threading.Event()
+        self._prepare()
         self.budget = _FleetBudget(budget or RetryBudget(), self._send)
         """The retry budget of all processes."""
-        self.cooldowns: Cooldowns = _FleetCooldowns(self._send)
+        self.cooldowns: Cooldowns = _FleetCooldowns(self._send, self._start)
         """The targets that cool down, for all processes."""
-        self._begin()
+        atexit.register(self.close)
+        _reset_in_child(self)
+        self._start()
+        self._loaded.wait(timeout)
 
     def close(self) -> None:
         """Stop sharing; each process is on its own from then on."""
-        self._closed = True
-        self._unsent.put_nowait(None)
+        atexit.unregister(self.close)
+        self._over.set()
+        with suppress(queue.Full):  # then it looks at `_over` before long
+            self._unsent.put_nowait(None)
         self._listener.connection_pool.disconnect()
+        ends = time.monotonic() + self._timeout
         for thread in self._threads:
-            thread.join(self._timeout)
+            thread.join(max(ends - time.monotonic(), 0.0))
         self._sender.close()
         self._listener.close()
 
-    def _begin(self) -> None:
-        """Start the threads of this process, and wait for what the others know."""
-        self._process = os.getpid()
+    def _prepare(self) -> None:
+        """Prepare for the threads of this process."""
+        self._starting = threading.Lock()
+        self._loaded = threading.Event()
         self._unsent: queue.Queue[dict[str, Any] | None] = queue.Queue(_MOST_UNSENT)
-        listening = threading.Event()
-        self._threads = [
-            threading.Thread(target=target, args=args, name="unbroken-fleet", daemon=True)
-            for target, args in ((self._send_all, ()), (self._listen, (listening,)))
-        ]
-        for thread in self._threads:
-            thread.start()
-        listening.wait(self._timeout)
+        self._threads: list[threading.Thread] = []
+
+    def _start(self) -> None:
+        """Start the threads, unless they run; nothing is waited for."""
+        if self._threads or self._over.is_set():
+            return
+        with self._starting:
+            if not self._threads:
+                self._threads = [
+                    threading.Thread(target=work, name=f"unbroken-fleet-{name}", daemon=True)
+                    for name, work in (("send", self._send_all), ("listen", self._listen))
+                ]
+                for thread in self._threads:
+                    thread.start()
+
+    def _reset(self) -> None:
+        """Begin anew in a forked process: it has no threads, and nobody releases its locks."""
+        over, self._over = self._over.is_set(), threading.Event()
+        if over:
+            self._over.set()
+        self._id = uuid.uuid4().hex
+        self._prepare()
+        self.cooldowns.renew_lock()
+        self.budget.local.renew_lock()
 
     def _send(self, told: dict[str, Any]) -> None:
         """Hand something to the thread that sends. If too much waits already, drop it."""
-        if self._closed:
-            return
-        if self._process != os.getpid():  # threads do not survive a fork
-            self._begin()
+        self._start()
         with suppress(queue.Full):
             self._unsent.put_nowait(told)
 
     def _send_all(self) -> None:
-        while (told := self._unsent.get()) is not None:
+        while (told := self._unsent.get()) is not None and not self._over.is_set():
             with suppress(redis.RedisError, OSError):  # Redis is away: the others do without
                 self._publish(told)
 
     def _publish(self, told: dict[str, Any]) -> None:
+        seconds, microseconds = self._sender.time() if "cool" in told else (0, 0)
+        now = seconds + microseconds / 1e6
         with self._sender.pipeline(transaction=False) as batch:
-            for target, left in told.get("cool", {}).items():
-                batch.set(_COOLDOWN + target, "", px=max(round(left * 1000), 1))
+            if "cool" in told:
+                ends = {target: now + left for target, left in told["cool"].items()}
+                batch.zadd(_COOLDOWNS, ends, gt=True)
+                batch.zremrangebyscore(_COOLDOWNS, "-inf", now)
+                batch.expire(_COOLDOWNS, _KEPT)
             batch.publish(_CHANNEL, json.dumps({**told, "from": self._id}))
             batch.execute()
 
-    def _listen(self, listening: threading.Event) -> None:
-        while not self._closed:
-            with suppress(redis.RedisError, OSError, ValueError):
-                self._listen_once(listening)
-            if not self._closed:
-                time.sleep(_RECONNECT)
+    def _listen(self) -> None:
+        while not self._over.is_set():
+            # The last two where `close()` takes the connection away from under it.
+            with suppress(redis.RedisError, OSError, ValueError, AttributeError):
+                self._listen_once()
+            self._over.wait(_RECONNECT)
 
-    def _listen_once(self, listening: threading.Event) -> None:
+    def _listen_once(self) -> None:
         """Take in what is known, then what is told, until the connection breaks."""
         with self._listener.pubsub(ignore_subscribe_messages=True) as channel:
             channel.subscribe(_CHANNEL)
             channel.get_message(timeout=self._timeout)  # subscribed: nothing is missed from here on
             self._load()
-            listening.set()
-            for message in channel.listen():
-                told = json.loads(message["data"])
-                if told.get("from") != self._id:
-                    self._take_in(told)
+            self._loaded.set()
+            while not self._over.is_set() and self._is_there(channel):
+                pass
+
+    def _is_there(self, channel: Any) -> bool:
+        """Take in the next message; return whether Redis is still there.
+
+        A connection may be dead without anybody saying so.
+        """
+        message = channel.get_message(timeout=_QUIET)
+        if message is None:
+            channel.ping()
+            message = channel.get_message(timeout=self._timeout)
+        if message is not None and message["type"] == "message":
+            with suppress(ValueError, TypeError, AttributeError):  # of somebody else
+                self._heard(json.loads(message["data"]))
+        return message is not None
 
     def _load(self) -> None:
         """Take in the cooldowns that other processes told before."""
-        for key in self._sender.scan_iter(match=f"{_COOLDOWN}*", count=100):
-            left = self._sender.pttl(key)
-            if left > 0:
-                self._take_in({"cool": {key.decode().removeprefix(_COOLDOWN): left / 1000}})
+        seconds, microseconds = self._sender.time()
+        now = seconds + microseconds / 1e6
+        known = self._sender.zrangebyscore(_COOLDOWNS, now, "+inf", withscores=True)
+        self._take_in({"cool": {target.decode(): ends - now for target, ends in known}})
+
+    def _heard(self, told: dict[str, Any]) -> None:
+        if told.get("from") != self._id:
+            self._take_in(told)
 
     def _take_in(self, told: dict[str, Any]) -> None:
         now = time.monotonic()
         for target, left in told.get("cool", {}).items():
             Cooldowns.cool(self.cooldowns, target, now + left, now)
-        for _ in range(told.get("took", 0)):
+        if told.get("took"):
             self.budget.local.take(now)
 
 
-class _FleetCooldowns(Cooldowns):
-    """Cooldowns that are told to other processes, too."""
+def _reset_in_child(fleet: RedisFleet) -> None:
+    """Have a fleet reset in each forked process, for as long as there is one."""
+    reset = weakref.WeakMethod(fleet._reset)  # noqa: SLF001  # it is of this module
 
-    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+    def in_child() -> None:
+        found = reset()
+        if found is not None:
+            found()
+
+    os.register_at_fork(after_in_child=in_child)
+
+
+class _FleetCooldowns(Cooldowns):
+    """Cooldowns that are told to other processes, too.
+
+    Args:
+        send: Tells the other processes.
+        listen: Listens to them, from its first call on.
+    """
+
+    def __init__(self, send: Callable[[dict[str, Any]], None], listen: Callable[[], None]) -> None:
         super().__init__()
         self._send = send
+        self._listen = listen
+
+    def left(self, target: str, now: float) -> float:
+        """Seconds until a target may be asked again; 0 if it may be now."""
+        self._listen()
+        return super().left(target, now)
 
     def cool(self, target: str, until: float, now: float) -> None:
         """Let a target cool down in all processes."""

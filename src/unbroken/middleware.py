@@ -108,6 +108,14 @@ class RecoveryMiddleware(anthropic.Middleware):
                 fallback has a client of the other kind.
         """
         self._state.fallbacks.check_for(client)
+        self.check_events_for(client)
+
+    def check_events_for(self, client: Any) -> None:
+        """Check that it can tell a client's events.
+
+        Raises:
+            ValueError: If `on_event` is a coroutine function, and the client a sync one.
+        """
         if not sdk_clients.is_async(client):
             self._state.check_for_threads()
 
@@ -252,7 +260,8 @@ def wrap(
 
 def _bare(client: Any) -> Any:
     """A copy of a client that neither retries nor recovers, nor makes a second span for a call."""
-    return sdk_facts.copy_with(client, _others(client), traces=False)
+    with sdk_clients.unhooked():
+        return sdk_facts.copy_with(client, _others(client), traces=False)
 
 
 def _others(client: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.samples import HEADERS, NEWEST
 
-from unbroken._core.actions import READ, Send, Sleep
+from unbroken._core.actions import READ, AskBudget, Send, Sleep
 from unbroken._core.call import FailedAttempt
 from unbroken._core.failures import Failure, FailureKind, classify, error_in
 from unbroken._core.framing.frames import ServerSentEvents
@@ -106,11 +106,16 @@ class Run:
 
     def go(self, cuts: Iterator[int | None]) -> None:
         """Carry out what the machine says, until nothing is left to do."""
-        while isinstance(action := self.machine.action, Send | Sleep):
+        machine = self.machine
+        while isinstance(action := machine.action, Send | Sleep | AskBudget):
             if isinstance(action, Sleep):
-                self.machine.waited(0.0)
+                machine.waited(0.0)
+            elif isinstance(action, AskBudget):
+                budget = machine.call.policy.budget
+                machine.charged(granted=budget is None or budget.take(0.0), now=0.0)
             else:
                 self.send(action, cuts)
+        self.out += machine.take_rest()
 
     def send(self, request: Send, cuts: Iterator[int | None]) -> None:
         self.machine.begin(0.0)

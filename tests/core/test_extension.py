@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests.core.service import AT_ONCE, Run, Service, request
 from tests.samples import NEWEST, PREFILLS
 
+from unbroken._core.actions import Send, Sleep
 from unbroken._core.attempts import AttemptKind, Outcome
+from unbroken._core.budget import RetryBudget
 from unbroken._core.events import Completed, Extended
+from unbroken._core.failures import FailureKind
+from unbroken._core.models import Prefill
 from unbroken._core.policy import Continuation, Policy
+from unbroken._core.recovery import Recovery
+from unbroken._core.rules import Rule
+from unbroken._core.states import Phase
 from unbroken.testing import Answer, answers
 
 TEXT = " ".join(f"Line {n} of a story that takes more than one answer to tell." for n in range(40))
@@ -124,3 +132,60 @@ def test_a_pause_is_gone_on_with(cut: int | None) -> None:
 def test_a_pause_stays_by_default() -> None:
     run = Service(paused()).run(request(tools=SEARCH))
     assert run.message()["stop_reason"] == "pause_turn"
+
+
+LOST = [
+    AT_ONCE.replace(max_attempts=3, continuation=Continuation(extend=3)),
+    AT_ONCE.replace(budget=RetryBudget(0), continuation=Continuation(extend=3)),
+    policy().replace(rules={FailureKind.OVERLOADED: Rule(retry=False)}),
+    policy().replace(max_fruitless=1),
+]
+
+
+@dataclass
+class Overloaded(Service):
+    """Answers some requests, and no further ones."""
+
+    answers: int = 1
+
+    def respond(self, body: dict[str, Any]) -> tuple[int, bytes, Any]:
+        answered = super().respond(body)
+        return answered if len(self.requests) <= self.answers else (529, b"{}", None)
+
+
+@pytest.mark.parametrize("bound", LOST)
+def test_an_extension_that_is_lost_leaves_the_message_as_it_was(bound: Policy) -> None:
+    alone = Service(TEXT).run(request(max_tokens=150)).message()
+    run = Overloaded(TEXT).run(request(max_tokens=150), bound)
+    message = run.message()
+    assert message["content"] == alone["content"]
+    assert (message["stop_reason"], message["usage"]) == ("max_tokens", alone["usage"])
+    call = run.machine.call
+    assert (run.phase, call.reason) == (Phase.COMPLETE, None)
+    completed = call.events[-1]
+    assert isinstance(completed, Completed)
+    assert (completed.stop_reason, completed.message_id) == ("max_tokens", message["id"])
+    assert kinds_of(run)[1] == (AttemptKind.EXTENSION, Outcome.FAILED)
+
+
+def test_a_part_of_a_lost_extension_stays() -> None:
+    service = Overloaded(TEXT, cuts=[None, 6000], answers=2)
+    run = service.run(request(model=PREFILLS, max_tokens=250), LOST[0])
+    message = run.message()
+    text = message["content"][0]["text"]
+    assert TEXT.startswith(text)
+    assert len(text) > 1000
+    assert message["stop_reason"] == "max_tokens"
+    assert message["usage"]["output_tokens"] > 250
+
+
+def test_a_process_that_shuts_down_while_more_is_waited_for_has_the_message() -> None:
+    service = Overloaded(TEXT)
+    machine = Recovery(policy(), request(max_tokens=150), 0.0, prefill=Prefill())
+    run = Run(machine, service)
+    while not isinstance(machine.action, Sleep):
+        assert isinstance(machine.action, Send)
+        run.send(machine.action, iter(()))
+    machine.drain(0.0)
+    run.out += machine.take_rest()
+    assert run.message()["stop_reason"] == "max_tokens"

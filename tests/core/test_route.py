@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from unbroken._core.bounds import Bounds
 from unbroken._core.cooldown import Cooldowns
-from unbroken._core.failures import FailureKind
+from unbroken._core.failures import Failure, FailureKind
 from unbroken._core.models import base_model, for_model
 from unbroken._core.obstacles import Place, obstacle
 from unbroken._core.policy import Policy
@@ -145,7 +146,8 @@ OTHER_PLATFORM = Place(other_client=True, other_platform=True)
         ({}, "", None),
         ({"tools": [{"name": "own", "input_schema": {}}]}, "", None),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "", None),
-        ({"thread": {"type": "new"}}, "", SAME_CLIENT),
+        ({"thread": {"type": "create"}}, "", None),
+        ({"thread": {"type": "continue", "previous_message_id": "m"}}, "", SAME_CLIENT),
         ({"container": "c"}, "", OTHER_ACCOUNT),
         ({"messages": [{"role": "user", "content": [FILE]}]}, "", OTHER_ACCOUNT),
         ({"messages": [{"role": "user", "content": [RESULT]}]}, "", OTHER_ACCOUNT),
@@ -159,3 +161,29 @@ def test_obstacles(fields, betas, first_refused) -> None:
     able = [obstacle(fields, betas, place) is None for place in places]
     expected = len(places) if first_refused is None else places.index(first_refused)
     assert able == [True] * expected + [False] * (len(places) - expected)
+
+
+def test_a_client_for_tasks_is_an_obstacle_to_one_for_threads() -> None:
+    assert obstacle({}, "", Place(other_client=True, other_kind=True))
+
+
+def test_patience_counts_from_the_first_failure() -> None:
+    bounds = Bounds(POLICY, 0.0, route := Route(POLICY, (OWN, OTHER), Cooldowns()))
+    error = Failure(FailureKind.SERVER_ERROR, "500", 500)
+    for now in (0.0, 2.0, 5.0):
+        assert bounds.failed(error, None, now) != 0.0
+        assert route.target is OWN
+    assert bounds.failed(error, None, 9.0) == 0.0
+    assert route.target is OTHER
+
+
+def test_a_stall_was_waited_for() -> None:
+    bounds = Bounds(POLICY, 0.0, route := Route(POLICY, (OWN, OTHER), Cooldowns()))
+    assert bounds.failed(Failure(FailureKind.STALLED, "silent"), None, POLICY.patience + 1) == 0.0
+    assert route.target is OTHER
+
+
+def test_a_short_stall_stays() -> None:
+    bounds = Bounds(POLICY, 0.0, route := Route(POLICY, (OWN, OTHER), Cooldowns()))
+    assert bounds.failed(Failure(FailureKind.STALLED, "silent"), None, 1.0) == 0.0
+    assert route.target is OWN

@@ -12,6 +12,7 @@ from tests.samples import NEWEST, PREFILLS, STORY
 
 import unbroken
 from unbroken import AttemptKind, FailureKind, Policy, Target
+from unbroken._doors import sdk_clients
 from unbroken.testing import Answer, FaultServer, answers, faults
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def read(client: Any, **fields: Any) -> tuple[Any, unbroken.RecoveryReport]:
 def aread(client: Any, **fields: Any) -> tuple[Any, unbroken.RecoveryReport]:
     async def main() -> Any:
         async with contextlib.AsyncExitStack() as clients:
-            for one in made:
+            for one in filter(sdk_clients.is_async, made):
                 await clients.enter_async_context(one)
             async with client.messages.stream(**{**ASK, **fields}) as stream:
                 return await stream.get_final_message(), unbroken.report(stream)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
+import redis
 from tests.samples import NEWEST, STORY
 from tests.targets.redis_server import RedisServer
+from tests.targets.valve import Valve
 
 import unbroken
 from unbroken import Policy, RedisFleet, RetryBudget, Target
+from unbroken._doors import sdk_clients
 from unbroken.testing import FaultServer, faults
 
 if TYPE_CHECKING:
@@ -58,6 +64,11 @@ def fleet(server: RedisServer) -> Iterator[Callable[..., RedisFleet]]:
     yield make
     for one in made:
         one.close()
+
+
+def key_of(client: anthropic.Anthropic) -> str:
+    """What the cooldown of a client's own target is known by."""
+    return f"{client.base_url.netloc.decode()} {NEWEST} {sdk_clients.account_of(client, {})}"
 
 
 def now() -> float:
@@ -120,7 +131,7 @@ def test_calls_of_another_client_go_elsewhere(fleet) -> None:
                 for one in (fleet(), fleet())
             ]
             clients[0].messages.create(**ASK)
-            key = f"{own.base_url.netloc.decode()} {NEWEST}"
+            key = key_of(own)
             other = clients[1].middleware[-1]._state._fleet
             assert until(lambda: other.cooldowns.left(key, now()) > 0)
             clients[1].messages.create(**ASK)
@@ -160,7 +171,7 @@ def test_processes_that_come_later_send_nothing_until_the_cooldown_is_over(serve
         workers = [Worker(api, server) for _ in range(3)]
         assert [worker.line() for worker in workers] == ["ready\n"] * 3
         watching = fleet()
-        key = f"{api.url.removeprefix('http://')} {NEWEST}"
+        key = key_of(anthropic.Anthropic(api_key="test", base_url=api.url))
         workers[0].go()
         assert until(lambda: watching.cooldowns.left(key, now()) > 0)
         for worker in workers[1:]:
@@ -182,3 +193,90 @@ def test_wrong_arguments_raise(wrong) -> None:
 def test_a_fleet_of_no_use_raises() -> None:
     with pytest.raises(ValueError, match="fleet must be a RedisFleet"):
         unbroken.wrap(anthropic.Anthropic(api_key="test"), fleet="redis://cache")
+
+
+def threads_of_fleets() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("unbroken-fleet")]
+
+
+def test_its_threads_have_names_and_end_with_it(server) -> None:
+    before = threads_of_fleets()
+    one = RedisFleet(server.url)
+    assert sorted(set(threads_of_fleets())) == ["unbroken-fleet-listen", "unbroken-fleet-send"]
+    one.close()
+    one.close()
+    one.cooldowns.cool("target", now() + 60, now())  # on its own
+    assert one.cooldowns.left("target", now()) > 50
+    assert until(lambda: threads_of_fleets() == before)
+
+
+def test_it_closes_though_more_waits_than_can_be_sent(fleet) -> None:
+    with socket.socket() as silent:  # accepts connections, and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        slow = fleet(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout=0.1)
+        for number in range(2000):
+            slow.cooldowns.cool(f"target {number}", now() + 60, now())
+            assert slow.budget.take(now()) or number > 90
+        slow.close()
+    assert slow.cooldowns.left("target 1999", now()) > 50
+
+
+def test_what_others_publish_does_no_harm(server, fleet) -> None:
+    one, other = fleet(), fleet()
+    with redis.Redis.from_url(server.url) as stranger:
+        for nonsense in ("no json", "[]", '{"cool": 3}', '{"cool": {"a": "b"}}', "7"):
+            stranger.publish("unbroken:fleet", nonsense)
+    one.cooldowns.cool("target", now() + 60, now())
+    assert until(lambda: other.cooldowns.left("target", now()) > 50)
+
+
+def test_a_shorter_cooldown_does_not_replace_a_longer_one(fleet) -> None:
+    one, other = fleet(), fleet()
+    one.cooldowns.cool("target", now() + 60, now())
+    assert until(lambda: other.cooldowns.left("target", now()) > 50)
+    other.cooldowns.cool("target", now() + 5, now())
+    other.cooldowns.cool("last", now() + 60, now())
+    assert until(lambda: one.cooldowns.left("last", now()) > 50)
+    assert fleet().cooldowns.left("target", now()) > 50
+
+
+def test_a_connection_that_died_in_silence_is_noticed(server, fleet, monkeypatch) -> None:
+    monkeypatch.setattr("unbroken.fleet._QUIET", 0.01)
+    with Valve(server.port) as valve:
+        one, other = fleet(valve.url, timeout=0.2), fleet()
+        valve.mute()
+
+        def told() -> bool:
+            other.cooldowns.cool("target", now() + 60, now())
+            return one.cooldowns.left("target", now()) > 50
+
+        assert until(told)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_shares_too(fleet) -> None:
+    one = fleet()
+    told, tell = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        heard = until(lambda: one.cooldowns.left("of the parent", now()) > 50)
+        one.cooldowns.cool("of the child", now() + 60, now())
+        os.write(tell, b"yes" if heard else b"no")
+        until(lambda: one.cooldowns.left("the end", now()) > 0)
+        os._exit(0)
+
+    def is_answered() -> bool:
+        one.cooldowns.cool("of the parent", now() + 60, now())
+        return one.cooldowns.left("of the child", now()) > 50
+
+    try:
+        assert until(is_answered)
+        assert os.read(told, 3) == b"yes"
+    finally:
+        one.cooldowns.cool("the end", now() + 60, now())
+        os.waitpid(child, 0)
+        os.close(told)
+        os.close(tell)

@@ -129,17 +129,18 @@ class Bounds:
         self._fruitless = 0
         self._kind: FailureKind | None = None
         self._in_a_row = 0
-        self._goes_elsewhere = False
+        self._is_new_target = False
+        self._failed_targets: set[int] = set()  # of the outage
 
     @property
     def costs_budget(self) -> bool:
         """Whether the retry budget must grant the next attempt.
 
         One that follows an attempt which brought something new is free, and so is one that follows
-        an attempt which found no connection: that sent nothing. One that goes to another target
-        adds nothing to the load of the one that failed.
+        an attempt which found no connection: that sent nothing. One that goes to a target which
+        did not fail in this outage adds nothing to the load of those that did.
         """
-        if self._policy.budget is None or self._fruitful or self._goes_elsewhere:
+        if self._policy.budget is None or self._fruitful or self._is_new_target:
             return False
         return self._kind is not FailureKind.UNREACHABLE
 
@@ -166,7 +167,10 @@ class Bounds:
         self._kind = failure.kind
         self._in_a_row = self._in_a_row + 1 if again else 1
         self._fruitless = 0 if self._fruitful else self._fruitless + 1
-        self._goes_elsewhere = False
+        self._is_new_target = False
+        if self.outage_ends is None:
+            self._failed_targets.clear()
+        self._failed_targets.add(self._route.current)
         if not self.retries(failure):
             if self._route.is_own:
                 return Reason.NOT_RETRYABLE
@@ -174,7 +178,8 @@ class Bounds:
         if self._is_fruitless():
             return Reason.MAX_FRUITLESS
         wait = backoff(self._policy.rules[failure.kind], failure, self._in_a_row, cause)
-        elsewhere = self._route.failed(failure.kind, wait, now)
+        waited = self._waited(failure.kind, now)
+        elsewhere = self._route.failed(failure.kind, wait, now, waited=waited)
         if elsewhere is not None:
             return self._elsewhere(elsewhere, now)
         if (failure.retry_after or 0) > self._policy.max_retry_after:
@@ -189,9 +194,15 @@ class Bounds:
 
     def _elsewhere(self, wait: float, now: float) -> float | Reason:
         """Go on with another target, after so many seconds."""
-        self._goes_elsewhere = True
+        self._is_new_target = self._route.current not in self._failed_targets
         self._kind = None  # its failures are counted from the first
         return self._affordable(wait, self._outage_left(now), now)
+
+    def _waited(self, kind: FailureKind, now: float) -> float:
+        """Seconds that the outage took so far; a stall was waited for before it was noticed."""
+        if kind is FailureKind.STALLED:
+            return now - self._last_new
+        return now - (self.outage_ends - self._policy.max_outage) if self.outage_ends else 0.0
 
     def first_wait(self, now: float) -> float:
         """Seconds to wait for a target before the first attempt: none where they are too many."""

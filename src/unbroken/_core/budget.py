@@ -53,6 +53,10 @@ class RetryBudget:
         """Tokens left, as of the last time that one was taken or put back."""
         return self._level
 
+    def renew_lock(self) -> None:
+        """Replace the lock in a forked process: a thread that is not there may hold it."""
+        self._lock = threading.Lock()
+
     def take(self, now: float) -> bool:
         """Take the token for one retry; False if there is none. `now` is in monotonic seconds."""
         with self._lock:

@@ -109,6 +109,8 @@ class Call:
         self.wait = self.bounds.first_wait(now)
         """Seconds to wait before the next attempt."""
         self.phase = Phase.WAITING if self.wait else Phase.ASKING
+        self.has_ended = False
+        """Whether the model ended an answer, of which more was asked for."""
         self.delivered = False
         """Whether the caller has been given anything."""
         self._answer: dict[str, Any] = {}
@@ -296,6 +298,7 @@ class Call:
     def deposed(self, failed: FailedAttempt, now: float) -> None:
         """Another process took the answer over: what the attempt brought since is void."""
         self.events.clear()
+        self.has_ended = False
         self.reason = None
         self.phase = after(self.phase, Input.DEPOSED)
         seconds = now - self._attempt_begun
@@ -307,7 +310,7 @@ class Call:
         self.note(outcome=Outcome.COMPLETE, seconds=now - self._attempt_begun)
         if self.policy.budget is not None:
             self.policy.budget.succeeded(now)
-        self.wait = 0.0
+        self.wait, self.has_ended = 0.0, True
         self.phase = after(self.phase, Input.EXTENDED)
         self.emit(Extended)
 
@@ -340,6 +343,9 @@ class Call:
         self.emit(AttemptFailed, failure=failed.failure)
 
     def _give_up(self, reason: Reason, now: float) -> None:
+        if self.has_ended:
+            self._complete(Input.FINISHED, now)
+            return
         self.reason = reason
         self.phase = after(self.phase, Input.GAVE_UP)
         self.emit(

@@ -14,6 +14,10 @@ class Cooldowns:
         self._ends: dict[str, float] = {}
         self._lock = threading.Lock()
 
+    def renew_lock(self) -> None:
+        """Replace the lock in a forked process: a thread that is not there may hold it."""
+        self._lock = threading.Lock()
+
     def cool(self, target: str, until: float, now: float) -> None:
         """Let a target cool down, unless it does for longer already.
 

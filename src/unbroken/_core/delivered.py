@@ -60,7 +60,12 @@ class Delivered:
 
     def turn(self) -> list[dict[str, Any]]:
         """The content of an assistant turn that holds it all."""
-        return sendable_turn([block.content() for block in self.blocks])
+        return sendable_turn([block.content() for block in self._readable(self.blocks)])
+
+    def _readable(self, blocks: Sequence[Block]) -> list[Block]:
+        """The blocks that the model can read."""
+        alike = self.thinks_alike
+        return [one for one in blocks if alike or one.handling is not Handling.THINKING]
 
     def turns(self, text_length: int, prompt: str) -> tuple[dict[str, Any], ...]:
         """The turns that ask to go on from it, or from so many characters of the last texts."""
@@ -70,11 +75,7 @@ class Delivered:
     def _partial(self, text_length: int) -> list[dict[str, Any]]:
         """The content of an assistant turn with this many characters of the last texts."""
         texts = self.last_texts()
-        before = [
-            block
-            for block in self.blocks[: len(self.blocks) - len(texts)]
-            if self.thinks_alike or block.handling is not Handling.THINKING
-        ]
+        before = self._readable(self.blocks[: len(self.blocks) - len(texts)])
         content = [_sendable(block.content()) for block in before]
         for block in texts:
             text = block.text()[:text_length]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unbroken._core.threads import continues_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -18,17 +20,19 @@ class Place:
     Attributes:
         other_client: Whether it has a client of its own, perhaps of another account.
         other_platform: Whether that is of another platform, such as Bedrock or Vertex AI.
+        other_kind: Whether one of the two clients is async, and the other one is not.
     """
 
     other_client: bool = False
     other_platform: bool = False
+    other_kind: bool = False
 
 
 def obstacle(body: Mapping[str, Any], betas: str, place: Place) -> str | None:
     """Why a target cannot take a request, in a few words; None if it can.
 
     Args:
-        body: The request.
+        body: The request; with the whole conversation, where that is known of a thread.
         betas: Its `anthropic-beta` header, or nothing.
         place: Where the target is.
     """
@@ -42,6 +46,10 @@ def _anywhere(_: Place) -> bool:
     return True
 
 
+def _with_other_kind(place: Place) -> bool:
+    return place.other_kind
+
+
 def _in_other_account(place: Place) -> bool:
     return place.other_client
 
@@ -50,8 +58,12 @@ def _on_other_platform(place: Place) -> bool:
     return place.other_platform
 
 
+def _always(_: Mapping[str, Any], __: str) -> bool:
+    return True
+
+
 def _continues_thread(body: Mapping[str, Any], _: str) -> bool:
-    return bool(body.get("thread"))
+    return continues_thread(body)
 
 
 def _has_container(body: Mapping[str, Any], _: str) -> bool:
@@ -101,7 +113,8 @@ def _within(content: object) -> Iterator[Mapping[str, Any]]:
 _TABLE: tuple[
     tuple[str, Callable[[Place], bool], Callable[[Mapping[str, Any], str], bool]], ...
 ] = (
-    ("the request belongs to a thread", _anywhere, _continues_thread),
+    ("one of the two clients is async", _with_other_kind, _always),
+    ("the request continues a thread that is not known", _anywhere, _continues_thread),
     ("the request uses a container of its account", _in_other_account, _has_container),
     ("the request refers to files of its account", _in_other_account, _has_files),
     ("the request uses beta features", _on_other_platform, _has_betas),

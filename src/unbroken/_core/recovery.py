@@ -108,6 +108,8 @@ class Recovery:
         self._seam: Seam | None = None  # of the attempt that is read
         self._replies = NO_REPLIES
         self._has_bad_tool_input = False
+        self._ended: dict[str, Any] | None = None  # how the model ended what it is to go on with
+        self._rest = b""  # the end of the message, where no read is left to deliver it
         self._extensions = 0  # requests for more of an answer that the model ended
         self._paused_at: int | None = None  # the growth of the message when the API paused it
         self._paid_chars = 0  # of the last texts, that earlier requests' `max_tokens` paid for
@@ -311,10 +313,15 @@ class Recovery:
         """
         return self._watch.ends(self._outage_ends())
 
+    def take_rest(self) -> bytes:
+        """What the caller gets once the call is complete: the end, if it was not delivered yet."""
+        rest, self._rest = self._rest, b""
+        return rest
+
     @property
     def is_complete(self) -> bool:
-        """Whether the answer is complete."""
-        return self.call.phase is Phase.COMPLETE
+        """Whether the answer is complete, and the caller has been given its end."""
+        return self.call.phase is Phase.COMPLETE and not self._rest
 
     def take_events(self) -> list[RecoveryEvent]:
         """What happened since this was called last."""
@@ -353,6 +360,8 @@ class Recovery:
                 self.action = GiveUp(call.lost)
             case Phase.COMPLETE | Phase.CLOSED:
                 self.action = FINISH
+        if call.phase is Phase.COMPLETE and self._ended is not None:
+            self._end_as_before()
 
     def _retry_or_give_up(
         self,
@@ -368,7 +377,7 @@ class Recovery:
         refusal = plan if isinstance(plan, Reason | CallbackError) else None
         before = self.call.route.current
         self.call.failed(failed, now, refusal=refusal, reformulate=reformulate)
-        if self.call.route.current != before:
+        if self.call.route.current != before and self.call.phase not in _OVER:
             plan = self._plan_again()
             if isinstance(plan, CallbackError):
                 self.call.callback_raised(plan.error, failed, now)
@@ -425,13 +434,13 @@ class Recovery:
         assert self.message is not None
         blocks = self.message.blocks
         if self.message.growth == self._paused_at:
-            return resume_pause(self._whole_body(), Delivered(blocks, self.message.open))
+            return resume_pause(self._whole_body(), self._delivered())
         self._kept_chars = sum(
             len(block.text()) for block in blocks if block.handling is Handling.TEXT
         )
         now = Situation(
             self._whole_body(),
-            Delivered(blocks, self.message.open, thinks_alike=self._thinks_alike()),
+            self._delivered(),
             self.call.policy.resuming,
             takes_prefill=self._prefill.taken_by(self._target_model or ""),
             trim_word=self._may_trim_word,
@@ -443,6 +452,12 @@ class Recovery:
             return resume(now)
         except CallbackError as error:
             return error
+
+    def _delivered(self) -> Delivered:
+        """The content that was delivered, for the target."""
+        assert self.message is not None
+        blocks, is_open = self.message.blocks, self.message.open
+        return Delivered(blocks, is_open, thinks_alike=self._thinks_alike())
 
     def _thinks_alike(self) -> bool:
         """Whether the target can read the thinking that was delivered."""
@@ -508,7 +523,9 @@ class Recovery:
         if not isinstance(plan, Plan) or plan.mode is PlanMode.AGAIN:
             return self._finish(reading, now)
         self._extensions += 1
+        self._ended = reading.ending()
         self._record_attempt(now)
+        self.call.answered(self.message.without_content(self._ended))
         self.call.extended(now)
         self._plan = dataclasses.replace(plan, extends=True)
         return b""
@@ -588,6 +605,15 @@ class Recovery:
             return None
         return self.call.bounds.outage_ends
 
+    def _end_as_before(self) -> None:
+        """End the message as the model did, as no more of it came."""
+        assert self.message is not None
+        assert self._reading is not None
+        if self.message.end is None:
+            self._rest = self._reading.finish_with(self._ended or {})
+            self._record_message(is_stored=False)
+        self._ended = None
+
     # Recording
 
     def _note_progress(self, now: float) -> None:
@@ -613,7 +639,8 @@ class Recovery:
         assert self.message is not None
         known = self.message.without_content()
         self.call.answered(known)
-        content = Delivered(self.message.blocks, None)
+        own = base_model(self._thinking_of or "") == base_model(self.call.model or "")
+        content = Delivered(self.message.blocks, None, thinks_alike=own)
         if self._thread is not None and content.understood():
             stored = is_stored and self.call.route.is_own
             self._thread.answered(known.get("id"), content.turn(), is_stored=stored)
@@ -658,6 +685,7 @@ class Recovery:
             self.call.bill(*told)
 
 
+_OVER = (Phase.COMPLETE, Phase.LOST)
 _OVERDUE = {Overdue.CALL: Reason.DEADLINE, Overdue.OUTAGE: Reason.MAX_OUTAGE}
 
 

@@ -35,7 +35,7 @@ class Candidate:
     Attributes:
         name: What reports, spans and metrics call it.
         model: The model that it is asked for; None for one that names none.
-        key: What its cooldown is known by, to all calls: the host and the model.
+        key: What its cooldown is known by, to all calls: the host, the model and the account.
         obstacle: Why it cannot take the request; None if it can.
     """
 
@@ -92,13 +92,16 @@ class Route:
         """Choose the target of the first attempt: seconds until it may be asked."""
         return self._choose(now)
 
-    def failed(self, kind: FailureKind, wait: float, now: float) -> float | None:
+    def failed(
+        self, kind: FailureKind, wait: float, now: float, *, waited: float = 0.0
+    ) -> float | None:
         """Choose another target than the current one, which failed and cools down.
 
         Args:
             kind: How it failed.
             wait: Seconds that it is to be given, before `Policy.time_scale`.
             now: Monotonic seconds.
+            waited: Seconds that it was waited for already.
 
         Returns:
             Seconds until the other one may be asked; None to stay.
@@ -107,7 +110,7 @@ class Route:
             return None
         before, given = self.current, wait * self._policy.time_scale
         self._cooldowns.cool(self.target.key, now + given, now)
-        if wait <= self._policy.patience:
+        if waited + wait <= self._policy.patience:
             return None
         seconds = self._choose(now, without=before)
         if seconds > given:
@@ -132,7 +135,7 @@ class Route:
         left = {
             number: self._cooldowns.left(self._candidates[number].key, now)
             for number in self._order
-            if number != without and self._can_take(number)
+            if number != without and self._can_take(number) and not self._is_same(number, without)
         }
         patient = (number for number, seconds in left.items() if seconds <= self._policy.patience)
         soonest = min(left, key=left.__getitem__, default=self.current)
@@ -141,6 +144,10 @@ class Route:
 
     def _can_take(self, number: int) -> bool:
         return self._candidates[number].obstacle is None and number not in self._refused
+
+    def _is_same(self, number: int, other: int | None) -> bool:
+        """Whether two numbers mean the same target, given twice."""
+        return other is not None and self._candidates[number].key == self._candidates[other].key
 
     def _has_other_model(self, number: int) -> bool:
         own, model = self._candidates[0].model, self._candidates[number].model

@@ -5,7 +5,8 @@ whole answer makes it COMPLETE; the start of a stream leads to READING. There it
 message is complete (COMPLETE), more of it is to be asked for (ASKING), or something fails. A
 failure, while asking or reading, leads to CHARGING, where the retry budget is asked for one more
 attempt, then to WAITING and from there to ASKING again, with the same request or a continuation.
-Where a bound is reached or there is nothing to ask for, the call is LOST. A call whose targets all
+Where a bound is reached or there is nothing to ask for, the call is LOST; but it is COMPLETE if the
+model had ended its answer, and only more of it was asked for. A call whose targets all
 cool down starts by WAITING.
 
 What a journal holds of the answer is read as if it were a response. A call that is DEPOSED, because
@@ -56,6 +57,7 @@ TRANSITIONS = {
         Input.STREAM_OPENED: Phase.READING,
         Input.ANSWERED: Phase.COMPLETE,
         Input.FAILED: Phase.CHARGING,
+        Input.FINISHED: Phase.COMPLETE,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
@@ -69,12 +71,14 @@ TRANSITIONS = {
     },
     Phase.CHARGING: {
         Input.CHARGED: Phase.WAITING,
+        Input.FINISHED: Phase.COMPLETE,
         Input.DEPOSED: Phase.ASKING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,
     },
     Phase.WAITING: {
         Input.WAITED: Phase.ASKING,
+        Input.FINISHED: Phase.COMPLETE,
         Input.DEPOSED: Phase.ASKING,
         Input.GAVE_UP: Phase.LOST,
         Input.CLOSE: Phase.CLOSED,

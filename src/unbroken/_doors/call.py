@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unbroken._core.models import Prefill
     from unbroken._core.policy import Policy
     from unbroken._core.route import Candidate
-    from unbroken._core.threads import Threads
+    from unbroken._core.threads import ThreadTurn
 
 __all__ = ["Ask", "HttpCall", "ReadTimeout"]
 
@@ -106,15 +106,13 @@ class HttpCall:
         ask: Ask,
         policy: Policy,
         prefill: Prefill,
-        threads: Threads,
+        thread: ThreadTurn | None,
         now: float,
         identity: Identity | None = None,
         candidates: Sequence[Candidate] = NOWHERE_ELSE,
         cooldowns: Cooldowns | None = None,
     ) -> HttpCall:
         """Start a call at this time, in monotonic seconds."""
-        remembers = ask.is_message and not ask.is_signed
-        thread = threads.turn(ask.body, ask.owner) if remembers else None
         whole = None if thread is None else thread.whole
         if ask.is_signed:
             policy = policy.replace(continuation="off")

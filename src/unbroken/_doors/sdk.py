@@ -94,10 +94,12 @@ class _SdkDoor(HttpDoor):
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
         self._begun = clock.now()
         self._replays = sdk_facts.streams_body(request)
+        self._asked = self._client  # with which the last request was made
         self.response: Any = None
         """The SDK's response of the last attempt, until the caller has one."""
 
     def _next_request(self, request: Send) -> anthropic.APIRequest:
+        self._asked = self._client
         self.response = timeout = None
         if self._timeout is not None:
             given = self._timeout.as_dict()
@@ -119,7 +121,7 @@ class _SdkDoor(HttpDoor):
 
     def _ask_fallback(self, client: Any, request: Send) -> Any:
         """The context manager of a fallback's response."""
-        timeout = self._timeout
+        self._asked, timeout = client, self._timeout
         if timeout is not None:
             timeout = anthropic.Timeout(**self._timeouts(timeout.as_dict(), request))
         arguments = arguments_of(self._ask, request.plan.body, timeout)
@@ -190,7 +192,7 @@ class _SdkDoor(HttpDoor):
     def _connection_failed(self, error: anthropic.APIConnectionError) -> FailedAttempt:
         """A lost connection, whatever its cause is."""
         cause = error.__cause__ or error
-        if self._client is not None and self._client.is_closed():
+        if self._asked is not None and self._asked.is_closed():
             return FailedAttempt(Failure(FailureKind.REJECTED, "the client is closed"), cause)
         failure = http_facts.transport_failure(cause)
         return FailedAttempt(failure or http_facts.connection_failure(cause), cause)

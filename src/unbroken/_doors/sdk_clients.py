@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     Change = Callable[[Any, dict[str, Any]], None]
 
 __all__ = [
     "ASYNC_BASE",
     "SYNC_BASE",
+    "account_of",
     "hook_constructors",
     "host_of",
     "is_async",
     "is_client",
     "platform_of",
     "reads_event_streams",
+    "unhooked",
 ]
 
 SYNC_BASE: Any = next(c for c in anthropic.Anthropic.__mro__ if c.__name__ == "SyncAPIClient")
@@ -48,6 +52,21 @@ def is_client(thing: object) -> bool:
 def host_of(client: Any) -> str:
     """The host that a client sends to, with its port."""
     return "" if client is None else str(client.base_url.netloc, "ascii")
+
+
+def account_of(client: object, headers: Mapping[str, str]) -> str:
+    """A digest that tells whose account a request uses: no credential can be read from it.
+
+    Args:
+        client: The client; None if it is unknown.
+        headers: The headers of the request, names in lower case: they win over the client's.
+    """
+    told = [headers.get("x-api-key"), *(getattr(client, name, None) for name in _ACCOUNT)]
+    known = [one for one in told if isinstance(one, str)]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16] if known else ""
+
+
+_ACCOUNT = ("api_key", "auth_token", "aws_access_key", "aws_profile", "project_id")
 
 
 def platform_of(client: object) -> str:
@@ -77,12 +96,26 @@ def hook_constructors(change: Change) -> Callable[[], None]:
     return undo.close
 
 
+@contextlib.contextmanager
+def unhooked() -> Iterator[None]:
+    """Let clients be built as they are told, whatever `hook_constructors()` would change."""
+    token = _is_unhooked.set(True)
+    try:
+        yield
+    finally:
+        _is_unhooked.reset(token)
+
+
+_is_unhooked: ContextVar[bool] = ContextVar("_is_unhooked", default=False)
+
+
 def _hook(base: Any, change: Change) -> Callable[[], None]:
     original = base.__init__
 
     @functools.wraps(original)
     def build(self: Any, *args: Any, **options: Any) -> None:
-        change(self, options)
+        if not _is_unhooked.get():
+            change(self, options)
         original(self, *args, **options)
 
     def undo() -> None:

@@ -26,12 +26,13 @@ from unbroken._drive.sync import Driver
 from unbroken._telemetry.calls import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
     from unbroken._core.events import RecoveryEvent
+    from unbroken._core.route import Candidate
     from unbroken._doors.call import Ask
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
     from unbroken._doors.targets import Fallbacks
@@ -124,15 +125,19 @@ class ClientState:
             now: Monotonic seconds.
             client: The caller's client, if it is one of the SDK.
         """
-        identity = None if self._journal is None else identity_of(ask)
+        remembers = ask.is_message and not ask.is_signed
+        thread = self._threads.turn(ask.body, ask.owner) if remembers else None
+        candidates: Sequence[Candidate] = NOWHERE_ELSE
+        if self._cooldowns is not None:
+            candidates = self.fallbacks.candidates(ask, client, thread)
         return HttpCall.begin(
             ask,
             self.current_policy(),
             self._prefill,
-            self._threads,
+            thread,
             now,
-            identity,
-            NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
+            None if self._journal is None else identity_of(ask),
+            candidates,
             self._cooldowns,
         )
 

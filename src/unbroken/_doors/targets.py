@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ from unbroken._doors import sdk_clients
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from unbroken._core.threads import ThreadTurn
     from unbroken._doors.call import Ask
 
 __all__ = ["NO_FALLBACKS", "Fallbacks", "Target", "arguments_of"]
@@ -56,6 +58,10 @@ class Target:
             "client",
             "a client of the anthropic SDK",
         )
+        name = cast("Any", self.name)
+        checks.that(
+            name is None or (isinstance(name, str) and bool(name.strip())), "name", "a name"
+        )
         checks.raise_if_any()
 
 
@@ -94,38 +100,67 @@ class Fallbacks:
                 kind = "an async" if sdk_clients.is_async(client) else "a sync"
                 raise ValueError(f"fallbacks: Target(client=...) must be {kind} client, too")
 
-    def candidates(self, ask: Ask, own: Any) -> Sequence[Candidate]:
+    def candidates(
+        self, ask: Ask, own: Any, thread: ThreadTurn | None = None
+    ) -> Sequence[Candidate]:
         """The targets of a request, the caller's own client first.
 
         Args:
             ask: What the caller asks for.
             own: The caller's client; None if it is unknown.
+            thread: What is known of the thread that it is a turn of, if it is one of a thread.
         """
         if not ask.is_message or not isinstance(ask.body, dict):
             return NOWHERE_ELSE
         model = ask.body.get("model")
-        first = _candidate(None, model, sdk_clients.host_of(own) or ask.host, None)
-        return [first, *(self._candidate(number, ask, own) for number in range(len(self._targets)))]
+        found = [_candidate(model, own, ask, ask.headers)]
+        for number in range(len(self._targets)):
+            found.append(_named_apart(self._candidate(number, ask, own, thread), found))
+        return found
 
-    def _candidate(self, number: int, ask: Ask, own: Any) -> Candidate:
+    def _candidate(self, number: int, ask: Ask, own: Any, thread: ThreadTurn | None) -> Candidate:
         target, client = self._targets[number], self._clients[number]
         place = Place(
             other_client=client is not None,
             other_platform=client is not None
             and sdk_clients.platform_of(client) != sdk_clients.platform_of(own),
+            other_kind=None not in (client, own)
+            and sdk_clients.is_async(client) != sdk_clients.is_async(own),
         )
-        why = obstacle(ask.body, ask.headers.get("anthropic-beta", ""), place)
+        whole = None if thread is None else thread.whole
+        why = obstacle(
+            ask.body if whole is None else whole, ask.headers.get("anthropic-beta", ""), place
+        )
         model = target.model or ask.body.get("model")
-        return _candidate(target.name, model, sdk_clients.host_of(client or own) or ask.host, why)
+        headers = ask.headers if client is None else {}
+        return _candidate(model, client or own, ask, headers, target.name, why)
 
     def client(self, target: int) -> Any:
         """The client to ask a target with, by its number; None for the caller's own."""
         return self._clients[target - 1] if target else None
 
 
-def _candidate(name: str | None, model: str | None, host: str, why: str | None) -> Candidate:
-    key = f"{host} {model}"
-    return Candidate(name or key, model, key, why)
+def _candidate(
+    model: str | None,
+    client: Any,
+    ask: Ask,
+    headers: Mapping[str, str],
+    name: str | None = None,
+    why: str | None = None,
+) -> Candidate:
+    place = f"{sdk_clients.host_of(client) or ask.host} {model}"
+    return Candidate(
+        name or place, model, f"{place} {sdk_clients.account_of(client, headers)}", why
+    )
+
+
+def _named_apart(one: Candidate, others: Sequence[Candidate]) -> Candidate:
+    """A candidate whose name no other one has: two accounts of a host have the same."""
+    names, number, name = {other.name for other in others}, 1, one.name
+    while name in names:
+        number += 1
+        name = f"{one.name} ({number})"
+    return dataclasses.replace(one, name=name)
 
 
 NO_FALLBACKS = Fallbacks((), lambda client: client)

@@ -341,6 +341,9 @@ class AsyncDriver:
             await self._prepare(action)
             return b""
         await self._drain()
+        rest = self._machine.take_rest()
+        if rest:
+            return await self._journaled(rest) if self._log is not None else rest
         raise StopAsyncIteration
 
     async def _give_up(self, action: GiveUp) -> bytes:

@@ -333,6 +333,9 @@ class Driver:
             self._prepare(action)
             return b""
         self._drain()
+        rest = self._machine.take_rest()
+        if rest:
+            return self._journaled(rest) if self._log is not None else rest
         raise StopIteration
 
     def _give_up(self, action: GiveUp) -> bytes:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from unbroken._core.attempts import Outcome
 from unbroken._core.events import Completed, GaveUp
+from unbroken._telemetry import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ __all__ = [
     "identifier",
     "input_tokens",
     "known",
+    "of_target",
     "time_to_first_chunk",
 ]
 
@@ -107,6 +109,13 @@ def identifier(text: str | None) -> str | None:
 def input_tokens(usage: Usage | None) -> int | None:
     """All input tokens, cache reads and writes included; None if they are not known."""
     return None if usage is None else usage.input_total()
+
+
+def of_target(attempt: Attempt) -> dict[str, Any]:
+    """Which target an attempt asked, and for which model; nothing where there is one target."""
+    if attempt.target is None:
+        return {}
+    return known({names.TARGET: attempt.target, names.REQUEST_MODEL: attempt.model})
 
 
 def time_to_first_chunk(attempts: Sequence[Attempt]) -> tuple[float, Attempt] | None:

@@ -10,9 +10,17 @@ import anthropic
 from unbroken._core.bounds import explanation
 from unbroken._core.events import AttemptFailed, Completed, GaveUp, Resumed, Waiting
 from unbroken._telemetry import names
-from unbroken._telemetry.facts import CallOutcome, call_outcome, error_type, identifier, known
+from unbroken._telemetry.facts import (
+    CallOutcome,
+    call_outcome,
+    error_type,
+    identifier,
+    known,
+    of_target,
+)
 
 if TYPE_CHECKING:
+    from unbroken._core.attempts import Attempt
     from unbroken._core.events import RecoveryEvent
 
 __all__ = ["CallLog", "logger"]
@@ -81,7 +89,7 @@ class CallLog:
         words = {
             "call": event.call_id,
             "attempt": attempt.number,
-            "model": event.model or "-",
+            "model": _asked(attempt, event.model),
             "kind": failure.kind.value,
             "status": status or "-",
             "type": api_type or "-",
@@ -93,6 +101,7 @@ class CallLog:
         extra = {
             names.CALL_ID: event.call_id,
             names.MODEL: event.model,
+            **of_target(attempt),
             names.ATTEMPT_NUMBER: attempt.number,
             names.ATTEMPT_KIND: attempt.kind.value,
             names.FAILURE_KIND: failure.kind.value,
@@ -127,6 +136,13 @@ class CallLog:
             names.SDK_VERSION: anthropic.__version__,
         }
         logger.info(_SAVED, words, extra=known(extra))
+
+
+def _asked(attempt: Attempt, model: str | None) -> str:
+    """The model that an attempt asked, and at which target, if there are some."""
+    if attempt.target is None:
+        return model or "-"
+    return f"{attempt.model or '-'} at {attempt.target}"
 
 
 def _of_end(event: Completed | GaveUp, outcome: CallOutcome) -> dict[str, Any]:

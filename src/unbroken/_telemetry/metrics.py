@@ -24,6 +24,7 @@ from unbroken._telemetry.facts import (
     call_outcome,
     error_type,
     input_tokens,
+    of_target,
     time_to_first_chunk,
 )
 from unbroken._telemetry.scopes import VERSION
@@ -164,7 +165,11 @@ class CallMetrics:
         return {**self._of_call, names.FAILURE_KIND: failure.kind.value}
 
     def _of_attempt(self, attempt: Attempt) -> dict[str, Any]:
-        return {**self._of_call, names.ATTEMPT_KIND: attempt.kind.value}
+        return {
+            **self._of_call,
+            **of_target(attempt),
+            names.ATTEMPT_KIND: attempt.kind.value,
+        }
 
     def _count_attempt(self, attempt: Attempt) -> None:
         if attempt.kind is AttemptKind.REPLAY:

@@ -24,6 +24,7 @@ from unbroken._telemetry.facts import (
     identifier,
     input_tokens,
     known,
+    of_target,
     time_to_first_chunk,
 )
 from unbroken._telemetry.propagation import outgoing
@@ -119,6 +120,7 @@ class CallSpans:
                 names.ATTEMPT_KIND: attempt.kind.value,
                 names.WAIT_S: attempt.waited,
                 names.MODEL: event.model,
+                **of_target(attempt),
             }
         )
 

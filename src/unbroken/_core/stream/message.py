@@ -168,12 +168,16 @@ class Message:
             return None
         return {**self.without_content(), "content": [block.content() for block in self.blocks]}
 
-    def without_content(self) -> dict[str, Any]:
-        """The message as JSON, as far as it was delivered, but for its blocks."""
-        message = dict(self.start or {})
-        if self.end is not None:
-            message |= self.end["delta"]
-            message["usage"] = {**(message.get("usage") or {}), **(self.end.get("usage") or {})}
+    def without_content(self, end: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The message as JSON, as far as it was delivered, but for its blocks.
+
+        Args:
+            end: The `message_delta` that it would end with, if none was delivered.
+        """
+        message, end = dict(self.start or {}), self.end or end
+        if end is not None:
+            message |= end["delta"]
+            message["usage"] = {**(message.get("usage") or {}), **(end.get("usage") or {})}
         return message
 
     # Encoding

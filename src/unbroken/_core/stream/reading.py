@@ -248,9 +248,24 @@ class Reading:
         deltas = [event for event in self._ending if event.name == "message_delta"]
         if len(deltas) == 1 and self._ledger.is_first:
             return self._message.finish(deltas[0].data, deltas[0].frame, stop)
-        end = _merged([event.data for event in deltas])
-        end["usage"] = self._ledger.of_message(end["usage"])
-        return self._message.finish(end, stop=stop)
+        return self._message.finish(self.ending(), stop=stop)
+
+    def ending(self) -> dict[str, Any]:
+        """The `message_delta` with which the model ended the message."""
+        end = _merged([event.data for event in self._ending if event.name == "message_delta"])
+        return {**end, "usage": self._ledger.of_message(end["usage"])}
+
+    def finish_with(self, end: dict[str, Any]) -> bytes:
+        """End the message here, as the model did before more of it was asked for.
+
+        Args:
+            end: Its `message_delta` then.
+        """
+        usage = end["usage"]
+        if not self.ended:
+            carried = self._ledger.unfinished(self.received_chars())
+            usage = {**usage, "output_tokens": max(usage.get("output_tokens") or 0, carried)}
+        return self._message.finish({**end, "usage": usage})
 
     def finish_as(self, stop_reason: str) -> bytes:
         """End the message here, for a reason that the API did not tell."""
