@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from unbroken._core.cooldown import Cooldowns
+from unbroken._core.journal.block import current_block
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._core.route import NOWHERE_ELSE
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from unbroken._core.events import RecoveryEvent
+    from unbroken._core.journal.identity import Identity
     from unbroken._doors.call import Ask
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
     from unbroken._doors.targets import Fallbacks
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
+
+_log = logging.getLogger("unbroken")
 
 
 class ClientState:
@@ -88,6 +93,7 @@ class ClientState:
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
         self._journal = journal_state(journal)
+        self._told_of_no_journal = False
         self.fallbacks = fallbacks
         """Other targets that can answer."""
         self._fleet = fleet
@@ -124,7 +130,7 @@ class ClientState:
             now: Monotonic seconds.
             client: The caller's client, if it is one of the SDK.
         """
-        identity = None if self._journal is None else identity_of(ask)
+        identity = self._identity_of(ask)
         return HttpCall.begin(
             ask,
             self.current_policy(),
@@ -135,6 +141,18 @@ class ClientState:
             NOWHERE_ELSE if self._cooldowns is None else self.fallbacks.candidates(ask, client),
             self._cooldowns,
         )
+
+    def _identity_of(self, ask: Ask) -> Identity | None:
+        """How a call is known in the journal; None if it is not to be journaled."""
+        if self._journal is not None:
+            return identity_of(ask)
+        if ask.is_message and not self._told_of_no_journal and current_block() is not None:
+            self._told_of_no_journal = True
+            _log.warning(
+                "a call in unbroken.durable() is not durable, as its client has no journal: pass "
+                "journal=, or set UNBROKEN_JOURNAL (logged once for each client)"
+            )
+        return None
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""
