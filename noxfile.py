@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -182,8 +183,32 @@ def engines(session: nox.Session, engine: str) -> None:
     # What they install has plugins of pytest, whose own dependencies warn.
     arguments = ("-q", "-W", "default", f"tests/engines/test_{engine}.py")
     session.run("pytest", *arguments, *session.posargs)
-    recipe = ("tests/documents/test_all.py", "-k", "journal and In an engine")
+    recipe = ("tests/documents/test_all.py", "-k", "journal and engine")
     session.run("pytest", "-q", "-W", "default", *recipe)
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Run Claude Code and the TypeScript SDK, unmodified from npm, through a gateway."""
+    session.install("-e", ".[gateway]", *TESTS)
+    modules = session.create_tmp()
+    packages = ("@anthropic-ai/claude-code", "@anthropic-ai/sdk")
+    npm = ("npm", "install", "--no-audit", "--no-fund", "--prefix", modules)
+    session.run(*npm, *packages, external=True)
+    # npm leaves scripts out; this one puts the program of the platform in its place.
+    install = f"{modules}/node_modules/@anthropic-ai/claude-code/install.cjs"
+    session.run("node", install, external=True)
+    environment = {"NODE_MODULES": f"{modules}/node_modules"}
+    session.run("pytest", "-q", "tests/gateway/clients", *session.posargs, env=environment)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Run the page of the gateway's demo in Chromium, where one is installed."""
+    if not (os.environ.get("CHROMIUM") or shutil.which("chromium")):
+        session.skip("Chromium is not installed; CHROMIUM can name its program")
+    session.install("playwright", "-e", ".[gateway]", *TESTS)
+    session.run("pytest", "-q", "tests/gateway/browser", *session.posargs)
 
 
 @nox.session

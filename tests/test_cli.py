@@ -38,7 +38,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that writes as fast as it can, and waits that take hundredths of a second."""
-    monkeypatch.setattr(demo_module, "_paced", lambda seed, pause: lambda: 64)
+    monkeypatch.setattr(demo_module, "paced", lambda seed, pause: lambda: 64)
     monkeypatch.setattr(demo_module, "FAST", 0.001)
 
 

@@ -54,7 +54,8 @@ ROOMS: dict[str, set[str]] = {
         "transport",
     },
     "testing": {"_doors"},
-    "_cli": {"journal", "unbroken", "telemetry", "testing"},
+    "gateway": {"_core", "_doors", "_drive", "journal"},
+    "_cli": {"gateway", "journal", "unbroken", "telemetry", "testing"},
     "__main__": {"_cli"},
 }
 
@@ -76,12 +77,15 @@ LIBRARIES = {
     },
     "anyio": {"_drive.clock", "_drive.limit", "_doors.upstream", "journal", "testing.chaos"},
     "certifi": {"_cli.doctor.network"},
-    "httpx": {"testing.chaos", "transport"},
+    "httpx": {"gateway", "testing.chaos", "transport"},
     "httpx2": {"_doors.responses", "testing.chaos", "transport"},
-    "opentelemetry": {"_doors.setup", "_telemetry", "middleware", "transport"},
+    "opentelemetry": {"_doors.setup", "gateway", "_telemetry", "middleware", "transport"},
+    "platformdirs": {"gateway.server"},
     "pytest": {"testing.pytest_plugin"},
     "redis": {"fleet", "journal.redis"},
+    "starlette": {"gateway"},
     "tenacity": {"_core.backoff", "_core.rules"},
+    "uvicorn": {"gateway.connections", "gateway.server"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -75,11 +76,13 @@ def interrupted(make: Callable[[], Callable[[], None]], step: int) -> Iterator[s
     for at in range(1, 10_000, step):
         run, interrupting = make(), Interrupting(at)
         with suppress(KeyboardInterrupt):
+            gc.disable()  # what is raised in a finalizer is printed
             sys.setprofile(interrupting)
             try:
                 run()
             finally:
                 sys.setprofile(None)
+                gc.enable()
             assert not interrupting.where, f"nothing was raised at {interrupting.where}"
             return
         yield interrupting.where

@@ -27,6 +27,7 @@ RENAMED = {
     "aclose": "close",
     "aiter": "iter",
     "aiter_bytes": "iter_bytes",
+    "aiter_raw": "iter_raw",
     "anext": "next",
     "aread": "read",
     "async_clock": "clock",

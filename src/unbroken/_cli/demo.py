@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unbroken.testing.faults import Fault
     from unbroken.testing.voices import Voice
 
-__all__ = ["ANSWER", "demo"]
+__all__ = ["ANSWER", "demo", "paced"]
 
 MODEL = "claude-sonnet-4-6"
 QUESTION = "What can the first Atlantic telegraph cables teach us about broken connections?"
@@ -102,7 +102,7 @@ def demo(options: argparse.Namespace) -> int:
         ANSWER,
         voice=chance.choice(VOICES),
         faults=_faults(chance),
-        split=_paced(chance.randrange(2**32), 0.001 if options.fast else 0.008),
+        split=paced(chance.randrange(2**32), 0.001 if options.fast else 0.008),
     )
     screen.dim(f"A 429, a reset, an overloaded event and a silent end; seed {options.seed}.")
     screen.dim(f"> {QUESTION}\n")
@@ -160,7 +160,7 @@ def _inside_a_word(chance: random.Random, low: int, high: int) -> int:
     return chance.choice([at for at in places if ANSWER[at - 2 : at + 2].isalpha()])
 
 
-def _paced(seed: int, pause: float) -> Callable[[], int]:
+def paced(seed: int, pause: float) -> Callable[[], int]:
     """The sizes of the server's writes, which cut events and characters anywhere, in no hurry."""
     chance = random.Random(seed)  # noqa: S311
 

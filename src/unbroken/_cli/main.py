@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from unbroken._cli import journal, policy, run
+from unbroken._cli import journal, policy, run, serve
 from unbroken._cli.demo import demo
 from unbroken._cli.doctor import command as doctor
 from unbroken._cli.drill import command as drill
@@ -81,4 +81,5 @@ def _parser() -> argparse.ArgumentParser:
     drill.add_parser(commands)
     policy.add_parser(commands)
     run.add_parser(commands)
+    serve.add_parser(commands)
     return parser

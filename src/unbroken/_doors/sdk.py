@@ -342,9 +342,12 @@ class SdkDoor(_SdkDoor):
         return upstream
 
     def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
-        if self._replays and http.is_success:
-            return self._read(response, http, b"".join(http.iter_raw()))
-        return http, http.read()
+        if not (self._replays and http.is_success):
+            return http, http.read()
+        raw = bytearray()
+        for part in http.iter_raw():
+            raw += part
+        return self._read(response, http, bytes(raw))
 
 
 class AsyncSdkDoor(_SdkDoor):
@@ -386,6 +389,9 @@ class AsyncSdkDoor(_SdkDoor):
         return upstream
 
     async def _read_whole(self, response: Any, http: Any) -> tuple[Any, bytes]:
-        if self._replays and http.is_success:
-            return self._read(response, http, b"".join([part async for part in http.aiter_raw()]))
-        return http, await http.aread()
+        if not (self._replays and http.is_success):
+            return http, await http.aread()
+        raw = bytearray()
+        async for part in http.aiter_raw():
+            raw += part
+        return self._read(response, http, bytes(raw))
