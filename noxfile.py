@@ -39,6 +39,13 @@ FRAMEWORKS = {
 }
 """What each module of `tests/frameworks` needs."""
 
+ENGINES = {
+    "dbos": ["dbos", "anthropic"],
+    "celery": ["celery[redis]", "anthropic"],
+    "temporal": ["temporalio", "anthropic"],
+}
+"""What each module of `tests/engines` needs."""
+
 BACKENDS = {
     "phoenix": ["arize-phoenix"],
     "logfire": ["logfire"],
@@ -166,6 +173,18 @@ def frameworks(session: nox.Session, framework: str) -> None:
     """Run one library, unmodified, through drops."""
     session.install(*FRAMEWORKS[framework], "-e", ".", *TESTS)
     session.run("pytest", "-q", f"tests/frameworks/test_{framework}.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("engine", list(ENGINES), ids=list(ENGINES))
+def engines(session: nox.Session, engine: str) -> None:
+    """Kill a job in the middle, let one engine run it again, and run its recipe."""
+    session.install(*ENGINES[engine], "-e", ".", *TESTS)
+    # What they install has plugins of pytest, whose own dependencies warn.
+    arguments = ("-q", "-W", "default", f"tests/engines/test_{engine}.py")
+    session.run("pytest", *arguments, *session.posargs)
+    recipe = ("tests/documents/test_all.py", "-k", "journal and engine")
+    session.run("pytest", "-q", "-W", "default", *recipe)
 
 
 @nox.session

@@ -14,6 +14,7 @@ from tests.samples import AT_ONCE, NEWEST
 
 import unbroken
 from unbroken.journal import EntryState, JournalUnavailable, SqliteJournal, from_url
+from unbroken.journal.signs import SignsOfLife
 from unbroken.testing import Answer, answers, faults
 from unbroken.transport import AsyncRecoveryTransport, RecoveryTransport
 
@@ -338,6 +339,71 @@ def test_a_wrong_journal_is_named(server):
         pytest.raises(ValueError, match="journal must be a Journal"),
     ):
         unbroken.wrap(client, journal="answers.db")
+
+
+def test_a_client_without_a_journal_says_once_that_nothing_is_durable(server, caplog):
+    with anthropic.Anthropic(base_url=server.url, api_key="test") as bare:
+        client = unbroken.wrap(bare, AT_ONCE)
+        client.messages.create(**ASK)
+        assert "durable" not in caplog.text
+        for _ in range(2):
+            read(client)
+    assert caplog.text.count("is not durable, as its client has no journal") == 1
+
+
+def test_an_answer_that_went_on_alone_can_be_taken_over(server, connect, journal):
+    client = connect(server, journal=Failing(journal, works=40))
+    alone, _ = read(client)
+    [entry] = journal.entries()
+    journal.leave(entry.key, entry.owner)  # as when its lease has passed
+    text, report = read(connect(server))
+    assert alone == text == STORY
+    assert kinds(report) == ["replay", "continuation"]
+
+
+# Deadlines
+
+
+@pytest.fixture
+def _another_is_at_it(server, connect, journal):
+    """The entry of the call belongs to a process that is alive, and has written nothing yet."""
+    read(connect(server))
+    [entry] = journal.entries()
+    journal.forget(entry.key)
+    journal.claim(entry.key, "another", about=entry.about)
+    signs = SignsOfLife(journal)
+    signs.add(entry.key, "another")
+    yield
+    signs.leave(entry.key, "another")
+
+
+SOON = AT_ONCE.replace(deadline=0.05)
+
+
+def check_overdue(server, error) -> None:
+    report = unbroken.report(error)
+    assert report.reason == "deadline"
+    assert kinds(report) == ["replay"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("_another_is_at_it")
+def test_a_follower_waits_for_the_first_frame_until_its_deadline(server, connect):
+    with pytest.raises(anthropic.APIError) as caught:
+        read(connect(server, policy=SOON))
+    check_overdue(server, caught.value)
+
+
+@pytest.mark.usefixtures("_another_is_at_it")
+def test_a_follower_among_tasks_waits_until_its_deadline(server, journal):
+    async def main():
+        async with anthropic.AsyncAnthropic(base_url=server.url, api_key="test") as bare:
+            client = unbroken.wrap(bare, SOON, journal=journal)
+            with unbroken.durable("job"), pytest.raises(anthropic.APIError) as caught:
+                await client.messages.create(stream=True, **ASK)
+            check_overdue(server, caught.value)
+
+    anyio.run(main)
 
 
 # What it holds

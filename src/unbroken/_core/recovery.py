@@ -135,6 +135,14 @@ class Recovery:
             self.call.begin_replay(now)
         self._decide(now)
 
+    def recall_overdue(self, now: float) -> None:
+        """The journal was asked for the answer, and had none of it at the deadline."""
+        self._recalls = False
+        self.call.begin_replay(now)
+        failed = FailedAttempt(Failure(FailureKind.STALLED, Overdue.CALL.value))
+        self._retry_or_give_up(failed, Reason.DEADLINE, now)
+        self._decide(now)
+
     def deposed(self, now: float) -> None:
         """Another process took the answer over: ask the journal again, from its beginning.
 
@@ -317,6 +325,11 @@ class Recovery:
         """What the caller gets once the call is complete: the end, if it was not delivered yet."""
         rest, self._rest = self._rest, b""
         return rest
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic seconds at which the call must end; None for no deadline."""
+        return self.call.bounds.ends
 
     @property
     def is_complete(self) -> bool:

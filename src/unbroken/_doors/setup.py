@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from unbroken._core.cooldown import Cooldowns
+from unbroken._core.journal.block import current_block
 from unbroken._core.models import Prefill
 from unbroken._core.policy import Policy, current_policy
 from unbroken._core.route import NOWHERE_ELSE
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from unbroken._core.events import RecoveryEvent
+    from unbroken._core.journal.identity import Identity
     from unbroken._core.route import Candidate
     from unbroken._doors.call import Ask
     from unbroken._doors.sdk import AsyncSdkDoor, SdkDoor
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from unbroken.journal.protocol import Journal
 
 __all__ = ["ClientState"]
+
+_log = logging.getLogger("unbroken")
 
 
 class ClientState:
@@ -89,6 +94,7 @@ class ClientState:
             SystemAsyncClock() if clock is None else cast("AsyncClock", clock)
         )
         self._journal = journal_state(journal)
+        self._told_of_no_journal = False
         self.fallbacks = fallbacks
         """Other targets that can answer."""
         self._fleet = fleet
@@ -136,10 +142,22 @@ class ClientState:
             self._prefill,
             thread,
             now,
-            None if self._journal is None else identity_of(ask),
+            self._identity_of(ask),
             candidates,
             self._cooldowns,
         )
+
+    def _identity_of(self, ask: Ask) -> Identity | None:
+        """How a call is known in the journal; None if it is not to be journaled."""
+        if self._journal is not None:
+            return identity_of(ask)
+        if ask.is_message and not self._told_of_no_journal and current_block() is not None:
+            self._told_of_no_journal = True
+            _log.warning(
+                "a call in unbroken.durable() is not durable, as its client has no journal: pass "
+                "journal=, or set UNBROKEN_JOURNAL (logged once for each client)"
+            )
+        return None
 
     def driver(self, call: HttpCall, door: SdkDoor | TransportDoor, method: str) -> Driver:
         """A driver of a call, for threads."""

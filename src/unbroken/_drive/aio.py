@@ -242,13 +242,30 @@ class AsyncDriver:
 
     async def _recall(self) -> None:
         """Read what the journal holds, if it holds anything."""
-        assert self._log is not None
-        upstream = await self._log.recall()
-        self._machine.recalled(self._clock.now(), found=upstream is not None)
-        if upstream is not None:
-            await self._notify()
-            self._take_in(upstream)
+        try:
+            upstream = await self._recalled_in_time()
+        except (ConnectionAbortedError, TimeoutError):
+            if self._closing:
+                raise
+            self._machine.recall_overdue(self._clock.now())
+        else:
+            self._machine.recalled(self._clock.now(), found=upstream is not None)
+            if upstream is not None:
+                await self._notify()
+                self._take_in(upstream)
         await self._notify()
+
+    async def _recalled_in_time(self) -> AsyncUpstream | None:
+        """What the journal holds; another process may be at it, and is waited for."""
+        log, ends = self._log, self._machine.deadline
+        assert log is not None
+        if ends is None:
+            return await log.recall()
+        try:
+            with self._limit.until(ends, self._clock.now(), log.abort):
+                return await log.recall()
+        finally:
+            self._limit.off()
 
     async def _journaled(self, out: bytes) -> bytes:
         """Append what the caller is to get, and return it."""

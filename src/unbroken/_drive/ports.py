@@ -185,6 +185,9 @@ class _EndOfLog(Protocol):
     def leave(self) -> None:
         """The call is over. May be called twice, by any thread or task."""
 
+    def abort(self) -> None:
+        """Wait for frames no more: `recall()` raises `ConnectionAbortedError` soon."""
+
 
 class Log(_EndOfLog, Protocol):
     """The entry of one call in a journal, for threads."""

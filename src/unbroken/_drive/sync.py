@@ -234,13 +234,30 @@ class Driver:
 
     def _recall(self) -> None:
         """Read what the journal holds, if it holds anything."""
-        assert self._log is not None
-        upstream = self._log.recall()
-        self._machine.recalled(self._clock.now(), found=upstream is not None)
-        if upstream is not None:
-            self._notify()
-            self._take_in(upstream)
+        try:
+            upstream = self._recalled_in_time()
+        except (ConnectionAbortedError, TimeoutError):
+            if self._closing:
+                raise
+            self._machine.recall_overdue(self._clock.now())
+        else:
+            self._machine.recalled(self._clock.now(), found=upstream is not None)
+            if upstream is not None:
+                self._notify()
+                self._take_in(upstream)
         self._notify()
+
+    def _recalled_in_time(self) -> Upstream | None:
+        """What the journal holds; another process may be at it, and is waited for."""
+        log, ends = self._log, self._machine.deadline
+        assert log is not None
+        if ends is None:
+            return log.recall()
+        try:
+            with self._limit.until(ends, self._clock.now(), log.abort):
+                return log.recall()
+        finally:
+            self._limit.off()
 
     def _journaled(self, out: bytes) -> bytes:
         """Append what the caller is to get, and return it."""

@@ -49,7 +49,10 @@ def durable(name: str) -> Iterator[None]:
             run_my_agent(client)
 
     An answer is known by this name, by the request (path, body, beta header, host), and by how many
-    times that same request was made in this block. The client needs a journal.
+    times that same request was made in this block.
+
+    The client needs a journal (`journal=`, or the variable `UNBROKEN_JOURNAL`). Without one its
+    calls are made as they are outside of a block, and a warning is logged, once for each client.
 
     Args:
         name: What is the same when the job is run again, and differs for other jobs. It is kept in
