@@ -5,14 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: test versions nightly demo bench clean
+.PHONY: test versions release nightly demo bench clean
 
 # `make test T=tests/core/test_bounds.py` runs these tests, and nothing else.
 test: $(VENV)/dev.installed
 	$(if $(T),$(BIN)/pytest $(T),$(BIN)/nox --session lint types tests)
 
 versions: $(VENV)/dev.installed
-	$(BIN)/nox --session versions floors pythons
+	$(BIN)/nox --session versions
+
+release: $(VENV)/dev.installed
+	$(BIN)/nox --session floors pythons nightly
 
 nightly: $(VENV)/dev.installed
 	$(BIN)/nox --session nightly
