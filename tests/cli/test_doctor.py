@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 from tests.doors.platforms import ACCESS_KEY, SECRET_KEY, Platform
+from tests.gateway.serving import serving
 from tests.gateways.loopback import Loopback
 from tests.gateways.proxy import Proxy
 from tests.gateways.reverse_proxy import ReverseProxy
@@ -357,6 +358,13 @@ def test_the_stream_tells(examine, api, fault, words):
 def test_a_reverse_proxy_that_passes_everything_on(examine, api):
     with ReverseProxy(api) as between:
         assert examine(between.url)["stream"]["status"] == "ok"
+    assert len(api.requests) == 3
+
+
+def test_a_gateway_of_ours(examine, api, tmp_path):
+    with serving(api.url, tmp_path) as between:
+        found = examine(between.url)
+    assert {one["status"] for name, one in found.items() if name != "silence"} == {"ok"}
     assert len(api.requests) == 3
 
 
