@@ -38,12 +38,14 @@ that of its own. A header that the caller set stays. Clients of the SDK with
 | `unbroken.attempt.output_tokens` | output tokens billed, if known |
 | `unbroken.failure.kind` | the kind of failure, such as `overloaded` or `dropped` |
 | `unbroken.model` | the model in the request |
-| `unbroken.target`, `gen_ai.request.model` | with fallbacks: the target that was asked, and the model that it was asked for |
 | `unbroken.received_chars` | characters of content received by a stream; absent if it was cancelled |
 | `unbroken.delivered_chars` | characters of these that the caller got; absent if it was cancelled |
 | `unbroken.seam` | what proved the seam with the text before it: `exact`, `asked`, `restarted`, `announced`, `unproven`, `whole`; absent without text to join |
 | `unbroken.request_id` | the API's id of the request |
 | `unbroken.wait_s` | seconds waited before the attempt |
+
+With fallbacks, an attempt also has `unbroken.target`, the target that was asked, and
+`gen_ai.request.model`, the model that it was asked for. So have the WARNING records of attempts.
 
 ### Attributes of `chat {model}`
 
@@ -114,7 +116,6 @@ The fields are also attributes of the record (`extra=`):
 |---|---|---|
 | `unbroken.call.id` | all | the id of the call |
 | `unbroken.model` | all | the model in the request |
-| `unbroken.target`, `gen_ai.request.model` | warnings | with fallbacks: the target that failed, and the model that it was asked for |
 | `unbroken.request_id` | all | the API's id of the attempt's request |
 | `unbroken.sdk.version` | all | the version of `anthropic` |
 | `unbroken.attempt.number` | WARNING, ERROR | the attempt's number in the call, from 1; 0 for a replay |
