@@ -11,7 +11,7 @@ def register() -> None:
     """Make the profiles known."""
     # Where the variable CI is set, Hypothesis has chosen its own "ci": the same ones in each run.
     common = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    settings.register_profile("default", common, max_examples=USUAL)
+    settings.register_profile("default", common, max_examples=USUAL // 2)
     settings.register_profile("quick", common, max_examples=USUAL // 10)
     settings.register_profile("nightly", common, max_examples=USUAL * 30, derandomize=False)
 
