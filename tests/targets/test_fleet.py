@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 import redis
+from tests.journal.redis_server import RedisServer
 from tests.samples import NEWEST, STORY
-from tests.targets.redis_server import RedisServer
 from tests.targets.valve import Valve
 
 import unbroken
