@@ -121,23 +121,24 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     def handle(self, request: Any, call_next: Any) -> Any:
         """Answer a call of a sync client."""
-        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        client = sdk_facts.client_of(call_next)
+        ask = ask_of(request, client)
         if not is_made_as_stream(ask, client, self._state.current_policy()):
-            return self._answer(ask, request, call_next)
+            return self._answer(ask, request, call_next, client)
         ask = streamed(ask)
         streaming = sdk_facts.streamed_request(request, client, ask.body)
-        response = self._answer(ask, streaming, call_next)
+        response = self._answer(ask, streaming, call_next, client)
         if response.http_response.is_success:
             for _ in response.parse():
                 pass
         return as_plain(request, client, response)
 
-    def _answer(self, ask: Ask, request: Any, call_next: Any) -> Any:
-        state, client = self._state, sdk_facts.client_of(call_next)
+    def _answer(self, ask: Ask, request: Any, call_next: Any, client: Any) -> Any:
+        state = self._state
         call = state.begin(ask, state.clock.now(), client)
         outermost = sdk_facts.is_outermost(client, self)
         door = SdkDoor(
-            call, request, call_next, state.clock, state.fallbacks, is_outermost=outermost
+            call, request, call_next, client, state.clock, state.fallbacks, is_outermost=outermost
         )
         driver = state.driver(call, door, request.method)
         action = driver.open()
@@ -151,23 +152,30 @@ class RecoveryMiddleware(anthropic.Middleware):
 
     async def handle_async(self, request: Any, call_next: Any) -> Any:
         """Answer a call of an async client."""
-        ask, client = ask_of(request, call_next), sdk_facts.client_of(call_next)
+        client = sdk_facts.client_of(call_next)
+        ask = ask_of(request, client)
         if not is_made_as_stream(ask, client, self._state.current_policy()):
-            return await self._answer_async(ask, request, call_next)
+            return await self._answer_async(ask, request, call_next, client)
         ask = streamed(ask)
         streaming = sdk_facts.streamed_request(request, client, ask.body)
-        response = await self._answer_async(ask, streaming, call_next)
+        response = await self._answer_async(ask, streaming, call_next, client)
         if response.http_response.is_success:
             async for _ in await response.parse():
                 pass
         return as_plain(request, client, response)
 
-    async def _answer_async(self, ask: Ask, request: Any, call_next: Any) -> Any:
-        state, client = self._state, sdk_facts.client_of(call_next)
+    async def _answer_async(self, ask: Ask, request: Any, call_next: Any, client: Any) -> Any:
+        state = self._state
         call = state.begin(ask, state.async_clock.now(), client)
         outermost = sdk_facts.is_outermost(client, self)
         door = AsyncSdkDoor(
-            call, request, call_next, state.async_clock, state.fallbacks, is_outermost=outermost
+            call,
+            request,
+            call_next,
+            client,
+            state.async_clock,
+            state.fallbacks,
+            is_outermost=outermost,
         )
         driver = state.async_driver(call, door, request.method)
         action = await driver.open()

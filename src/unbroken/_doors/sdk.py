@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSdkDoor", "SdkDoor", "ask_of"]
 
 
-def ask_of(request: anthropic.APIRequest, call_next: Callable[..., Any]) -> Ask:
-    """What a request asks for."""
-    client = sdk_facts.client_of(call_next)
+def ask_of(request: anthropic.APIRequest, client: Any) -> Ask:
+    """What a request of a client asks for; the client is None if it is unknown."""
     timeout, is_set = sdk_facts.timeout_of(request, client)
     body = sdk_facts.body_of(request)
     sends_stream = body.get("stream") is not False if isinstance(body, dict) else True
@@ -66,6 +65,7 @@ class _SdkDoor(HttpDoor):
         call: The call.
         request: The caller's request.
         call_next: Sends a request.
+        client: The caller's client; None if it is unknown.
         clock: The time.
         fallbacks: The fallbacks of the client.
         is_outermost: Whether no other middleware gets what it returns or raises.
@@ -78,6 +78,7 @@ class _SdkDoor(HttpDoor):
         call: HttpCall,
         request: anthropic.APIRequest,
         call_next: Callable[[anthropic.APIRequest], Any],
+        client: Any,
         clock: Clock | AsyncClock,
         fallbacks: Fallbacks = NO_FALLBACKS,
         *,
@@ -90,7 +91,7 @@ class _SdkDoor(HttpDoor):
         if call.identity is not None:
             self._request = sdk_facts.without_header(request, IDEMPOTENCY_KEY)
         self._call_next = call_next
-        self._client = sdk_facts.client_of(call_next)
+        self._client = client
         self._timeout, _ = sdk_facts.timeout_of(request, self._client)
         self._begun = clock.now()
         self._replays = sdk_facts.streams_body(request)
